@@ -1,0 +1,366 @@
+/*
+ * weir.h: the C interface of libweir, a rate limiter and country lookup that
+ * any C or C++ program can embed. It is the only public header of the library
+ * (weir.hpp is a thin C++ wrapper over it).
+ *
+ * Conventions
+ *
+ * - Text and bytes are passed as pointer and length; nothing needs a
+ *   terminating NUL except file paths.
+ * - Functions that can fail return a weir_status_t. Those that read
+ *   configuration also fill a weir_error_t that the caller owns; its text
+ *   quotes the offending word and says what was expected. The pointer may be
+ *   NULL. On failure no output parameter is changed.
+ * - Handles are opaque. What a weir_..._open/attach/new function returned is
+ *   released by its weir_..._close/detach/free function, which accepts NULL.
+ *   No memory is allocated by one side and freed by the other.
+ * - No C++ exception ever leaves the library.
+ * - The decision path (weir_decide, weir_refund, weir_geo_country,
+ *   weir_country_map_find, weir_country_filter_permits, weir_client_key)
+ *   allocates nothing, takes no lock, makes no system call of its own and
+ *   uses no floating point.
+ *
+ * Threads and processes
+ *
+ * - A zone's memory may be shared by any number of processes and threads.
+ *   A weir_zone_t handle belongs to one thread: every thread and every
+ *   process attaches for itself (after fork, the child attaches anew).
+ *   Attaching is cheap; the handle carries a number that tells the writers
+ *   of a zone apart.
+ * - A process may be killed at any instruction: the others go on. A kill
+ *   strands at most one charge.
+ * - All other handles are immutable once built and may be read by many
+ *   threads at the same time.
+ */
+
+#ifndef WEIR_WEIR_H
+#define WEIR_WEIR_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define WEIR_API __attribute__((visibility("default")))
+#else
+#define WEIR_API
+#endif
+
+#define WEIR_VERSION "0.1.0"
+
+/* The version of the library that is linked, as WEIR_VERSION is of the
+ * header. Static storage. */
+WEIR_API const char *weir_version(void);
+
+typedef enum weir_status {
+    WEIR_OK = 0,
+    WEIR_INVALID = 1,    /* an argument or a text is wrong: see the error */
+    WEIR_NO_MEMORY = 2,  /* an allocation failed, or a zone is too small */
+    WEIR_IO = 3,         /* a file could not be read */
+    WEIR_MISMATCH = 4    /* not a weir zone, or one of another layout or size */
+} weir_status_t;
+
+/* A NUL-terminated sentence without a full stop; cut to fit if need be. */
+typedef struct weir_error {
+    char text[512];
+} weir_error_t;
+
+
+/* ---- Clock ------------------------------------------------------------
+ *
+ * The library has no clock of its own. The caller hands one in: a function
+ * that returns nanoseconds since any fixed point, never going back, and the
+ * same for all processes that share a zone. weir_decide calls it once per
+ * limit, and again only where a decision needs a second reading.
+ */
+typedef struct weir_clock {
+    uint64_t (*now)(void *context);
+    void *context;
+} weir_clock_t;
+
+/* A ready-made clock function: the system's monotonic clock. */
+static inline uint64_t
+weir_monotonic_now(void *unused)
+{
+    struct timespec ts;
+
+    (void) unused;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t) ts.tv_sec * 1000000000u + (uint64_t) ts.tv_nsec;
+}
+
+
+/* ---- Quota ------------------------------------------------------------
+ *
+ * `tokens` per `period` seconds on average, and `burst` tokens more than one
+ * at once from rest (limit_req's burst: burst + 1 pass at once).
+ * Ranges: tokens 1..4294967295, period 1..2592000 (30 days), burst
+ * 0..4294967294, tokens / period at most 1,000,000 a second.
+ */
+typedef struct weir_quota {
+    uint32_t tokens;
+    uint32_t period;
+    uint32_t burst;
+} weir_quota_t;
+
+/*
+ * Reads a rate: NUMBER "r/" [NUMBER] UNIT, where UNIT is s, m, h or d:
+ * "10r/s", "100r/m", "5r/h", "1000r/d", "10r/5s". Sets tokens and period,
+ * and burst to 0.
+ */
+WEIR_API weir_status_t weir_quota_parse(const char *text, size_t length,
+    weir_quota_t *quota, weir_error_t *error);
+
+/*
+ * A zone counts time in ticks of 2^-bits seconds. Chooses bits (10..28) for
+ * all quotas that one zone has to serve: 20, unless a fast or a very slow
+ * quota forces another. Fails, naming two quotas, if none serves them all
+ * with less than 1 % of rounding.
+ */
+WEIR_API weir_status_t weir_tick_bits(const weir_quota_t *quotas, size_t count,
+    uint32_t *tick_bits, weir_error_t *error);
+
+/*
+ * A quota in ticks of its zone: `interval` ticks pay for one token, rounded
+ * up, so that never more is admitted than was written; a key may be
+ * `tolerance` = (burst + 1) * interval ticks in debt, at most 2^37.
+ */
+typedef struct weir_budget {
+    uint64_t interval;
+    uint64_t tolerance;
+} weir_budget_t;
+
+/* Fails if tick_bits is not one that weir_tick_bits would give for a set of
+ * quotas with this one in it. */
+WEIR_API weir_status_t weir_budget_make(const weir_quota_t *quota,
+    uint32_t tick_bits, weir_budget_t *budget, weir_error_t *error);
+
+
+/* ---- Zone -------------------------------------------------------------
+ *
+ * A zone is a piece of memory, usually shared, that holds one 64-bit word
+ * per key. The caller owns the memory; it is aligned to 64 bytes and holds
+ * position-independent data, so processes may map it at different addresses.
+ * Debts are meaningless after a reboot: do not keep a zone in a file that
+ * outlives one.
+ */
+typedef struct weir_zone weir_zone_t;
+
+/* What to do when a new key finds no free word: forget the live key with the
+ * least debt among those it could replace; refuse; or admit unlimited. */
+typedef enum weir_full {
+    WEIR_FULL_EVICT = 0,
+    WEIR_FULL_REJECT = 1,
+    WEIR_FULL_ADMIT = 2
+} weir_full_t;
+
+/* The smallest size in bytes that weir_zone_format accepts. */
+WEIR_API size_t weir_zone_size_min(void);
+
+/* Turns `memory` into an empty zone, whatever it held before. Nobody else may
+ * be using it. Draws a new hash secret from the system. */
+WEIR_API weir_status_t weir_zone_format(void *memory, size_t size,
+    uint32_t tick_bits, weir_error_t *error);
+
+/* Opens a formatted zone. Checks its header, and never clears anything. */
+WEIR_API weir_status_t weir_zone_attach(void *memory, size_t size,
+    weir_full_t when_full, weir_zone_t **zone, weir_error_t *error);
+
+WEIR_API void weir_zone_detach(weir_zone_t *zone);
+
+WEIR_API uint32_t weir_zone_tick_bits(const weir_zone_t *zone);
+
+/* How many keys the zone has words for. */
+WEIR_API uint64_t weir_zone_slots(const weir_zone_t *zone);
+
+/*
+ * One step of housekeeping: clears words that have long been dead, so that
+ * they can't look alive when the tick counter wraps. Call it about once a
+ * second from at least one of the processes; each step is bounded, and all of
+ * the zone is visited once an hour or oftener. Correct decisions depend on it
+ * only over days. Returns the number of words cleared.
+ */
+WEIR_API uint64_t weir_zone_sweep(weir_zone_t *zone, const weir_clock_t *clock);
+
+/* What happened in a zone since it was formatted, over all processes. */
+typedef struct weir_counters {
+    uint64_t passed;
+    uint64_t delayed;
+    uint64_t rejected;       /* with those refused for the reasons below */
+    uint64_t delayed_dry_run;
+    uint64_t rejected_dry_run;
+    uint64_t skipped;        /* requests without a usable key */
+    uint64_t exhausted;      /* refused: too many concurrent changes */
+    uint64_t evicted;        /* live keys forgotten for new ones */
+    uint64_t full_rejected;  /* refused: no free word (WEIR_FULL_REJECT) */
+    uint64_t full_admitted;  /* unlimited: no free word (WEIR_FULL_ADMIT) */
+} weir_counters_t;
+
+WEIR_API void weir_zone_counters(const weir_zone_t *zone,
+    weir_counters_t *counters);
+
+/* Counts a request that had no usable key for this zone. */
+WEIR_API void weir_zone_skip(weir_zone_t *zone);
+
+
+/* ---- Decision --------------------------------------------------------- */
+
+typedef enum weir_verdict {
+    WEIR_NONE = 0,
+    WEIR_PASSED = 1,
+    WEIR_DELAYED = 2,
+    WEIR_REJECTED = 3,
+    WEIR_DELAYED_DRY_RUN = 4,
+    WEIR_REJECTED_DRY_RUN = 5
+} weir_verdict_t;
+
+/* One limit that a request has to meet. */
+typedef struct weir_limit {
+    /* In: whose budget, in which zone, and how many tokens (0: look only). */
+    weir_zone_t *zone;
+    const void *key;
+    size_t key_length;
+    weir_budget_t budget;
+    uint32_t cost;
+    uint32_t dry_run;  /* not 0: judge, but never stop the request */
+
+    /* Out, in ticks of the zone, if verdict is not WEIR_NONE. */
+    weir_verdict_t verdict;
+    uint64_t debt;      /* what the key owes after this decision */
+    uint64_t charged;   /* what this request was charged; 0 if nothing */
+    uint64_t paid_at;   /* if charged: when the debt is paid, modulo 2^40 */
+} weir_limit_t;
+
+/*
+ * Decides about one request under `count` limits, all or nothing: it is
+ * charged to every one of them, or, if one rejects, to none. Limits in dry
+ * run are judged likewise but stop neither the request nor another's charge.
+ *
+ * Returns WEIR_PASSED, or WEIR_REJECTED, or WEIR_REJECTED_DRY_RUN if only
+ * limits in dry run would have rejected; WEIR_NONE if count is 0. *deciding
+ * (may be NULL) is the index of the first limit that gave this verdict, or of
+ * the one nearest to its bound if all passed. Where the request is rejected,
+ * limits that would have let it pass have the verdict WEIR_NONE.
+ *
+ * No two limits may name the same key of the same zone.
+ */
+WEIR_API weir_verdict_t weir_decide(weir_limit_t *limits, size_t count,
+    const weir_clock_t *clock, size_t *deciding);
+
+/* Gives back what weir_decide charged for this limit, as far as it is still
+ * owed, and sets `charged` to 0. */
+WEIR_API void weir_refund(weir_limit_t *limit, const weir_clock_t *clock);
+
+/* Whole tokens that could be taken at once after this decision. */
+WEIR_API uint64_t weir_limit_remaining(const weir_limit_t *limit);
+
+/* Tokens beyond the first that are not paid yet, in thousandths: what
+ * limit_req's log calls excess. */
+WEIR_API uint64_t weir_limit_excess(const weir_limit_t *limit);
+
+/* Nanoseconds from the decision until the same request would pass: 0 if it
+ * was not refused, UINT64_MAX if it never can (its cost is above burst + 1).
+ * Exact to the tick, and never too early. */
+WEIR_API uint64_t weir_limit_retry_after(const weir_limit_t *limit);
+
+
+/* ---- Client addresses -------------------------------------------------
+ *
+ * Addresses are binary, in network byte order: 4 bytes of IPv4 or 16 of IPv6.
+ * An IPv4-mapped IPv6 address (::ffff:a.b.c.d) is taken as its IPv4 address.
+ */
+
+/*
+ * The key under which a client is limited: its address with all bits after
+ * the prefix cleared. Prefix lengths are 1..32 and 1..128. Writes 4 or 16
+ * bytes to `key` and returns how many; 0 if `length` is neither 4 nor 16.
+ */
+WEIR_API size_t weir_client_key(const void *address, size_t length,
+    uint32_t ipv4_prefix, uint32_t ipv6_prefix, uint8_t key[16]);
+
+
+/* ---- Country ---------------------------------------------------------- */
+
+/* NUL-terminated codes: ISO 3166-1 alpha-2 (and XK), or "XX" for unknown and
+ * "ZZ" for private and reserved addresses; continents as AF AN AS EU NA OC SA,
+ * or "XX" and "ZZ" likewise. */
+typedef struct weir_country {
+    char code[3];
+    char continent[3];
+    uint8_t in_eu;  /* 1 for members of the European Union */
+} weir_country_t;
+
+typedef struct weir_geo weir_geo_t;
+
+/*
+ * Opens a country database in MaxMind's .mmdb format, on a private copy of
+ * the file: what happens to the file afterwards does not matter.
+ * country_field names the field that holds the ISO code, such as
+ * "country.iso_code"; NULL means to find it out by looking at the data.
+ */
+WEIR_API weir_status_t weir_geo_open(const char *path,
+    const char *country_field, weir_geo_t **geo, weir_error_t *error);
+
+WEIR_API void weir_geo_close(weir_geo_t *geo);
+
+/* The country of an address; "XX" where the database has none, where length
+ * is neither 4 nor 16, and (but for "ZZ") where geo is NULL. */
+WEIR_API void weir_geo_country(const weir_geo_t *geo, const void *address,
+    size_t length, weir_country_t *country);
+
+/* When the database was built, in seconds since 1970. */
+WEIR_API uint64_t weir_geo_build_epoch(const weir_geo_t *geo);
+
+
+/*
+ * A map from selectors to numbers of the caller's choice. Selectors are an
+ * ISO 3166-1 alpha-2 code (upper case; XK is accepted, UK means GB), "EU",
+ * "continent:AF" (AF AN AS EU NA OC SA), "XX" (unknown) and "default".
+ */
+typedef struct weir_country_map weir_country_map_t;
+
+WEIR_API weir_country_map_t *weir_country_map_new(void); /* NULL: no memory */
+WEIR_API void weir_country_map_free(weir_country_map_t *map);
+
+/* Fails on a word that is no selector, and on one that is set already.
+ * value is 0..65534. */
+WEIR_API weir_status_t weir_country_map_set(weir_country_map_t *map,
+    const char *word, size_t length, uint32_t value, weir_error_t *error);
+
+/* The value of the most specific selector: country, then EU, then continent,
+ * then default; private addresses take default. -1 if none matches. */
+WEIR_API int32_t weir_country_map_find(const weir_country_map_t *map,
+    const weir_country_t *country);
+
+
+/*
+ * An allow list and a deny list. Words are the selectors above but default,
+ * and "private" (private and reserved addresses) and "all".
+ */
+typedef struct weir_country_filter weir_country_filter_t;
+
+WEIR_API weir_country_filter_t *weir_country_filter_new(void);
+WEIR_API void weir_country_filter_free(weir_country_filter_t *filter);
+
+/* A word given twice in one list is an error. */
+WEIR_API weir_status_t weir_country_filter_allow(weir_country_filter_t *filter,
+    const char *word, size_t length, weir_error_t *error);
+WEIR_API weir_status_t weir_country_filter_deny(weir_country_filter_t *filter,
+    const char *word, size_t length, weir_error_t *error);
+
+/* 1 if a client of this country may pass. What is denied, by whichever of its
+ * selectors, is denied even if allowed; if anything is allowed, all the rest
+ * is denied; private addresses are denied only by the word "private". */
+WEIR_API int weir_country_filter_permits(const weir_country_filter_t *filter,
+    const weir_country_t *country);
+
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* WEIR_WEIR_H */

@@ -1,0 +1,181 @@
+// The C interface: arguments checked, exceptions stopped, everything else delegated.
+//
+// This is the one place where C and C++ meet. A function that may allocate runs inside guarded();
+// the others are noexcept all the way down.
+
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <new>
+#include <string_view>
+
+#include "error.h"
+#include "geo/country_database.h"
+#include "geo/country_filter.h"
+#include "geo/country_map.h"
+#include "geo/ip_address.h"
+#include "geo/mmdb.h"
+#include "limiter/quota.h"
+#include "weir/weir.h"
+#include "zone/decide.h"
+#include "zone/zone.h"
+
+struct weir_geo {
+  std::unique_ptr<weir::CountryDatabase> database;
+};
+
+struct weir_country_map {
+  weir::CountryMap map;
+};
+
+struct weir_country_filter {
+  weir::CountryFilter filter;
+};
+
+namespace {
+
+template <class Function>
+weir_status_t guarded(weir_error_t* error, Function&& function) noexcept {
+  try {
+    return function();
+  } catch (const std::bad_alloc&) {
+    weir::set_error(error, "out of memory");
+    return WEIR_NO_MEMORY;
+  } catch (const std::exception& e) {
+    weir::set_error(error, "internal error: %s", e.what());
+    return WEIR_INVALID;
+  }
+}
+
+std::string_view view(const char* text, size_t length) { return {text, length}; }
+
+}  // namespace
+
+const char* weir_version(void) { return WEIR_VERSION; }
+
+weir_status_t weir_quota_parse(const char* text, size_t length, weir_quota_t* quota,
+                               weir_error_t* error) {
+  return guarded(error, [&] { return weir::parse_quota(view(text, length), quota, error); });
+}
+
+weir_status_t weir_tick_bits(const weir_quota_t* quotas, size_t count, uint32_t* tick_bits,
+                             weir_error_t* error) {
+  return guarded(error, [&] { return weir::choose_tick_bits({quotas, count}, tick_bits, error); });
+}
+
+weir_status_t weir_budget_make(const weir_quota_t* quota, uint32_t tick_bits, weir_budget_t* budget,
+                               weir_error_t* error) {
+  return guarded(error, [&] { return weir::make_budget(*quota, tick_bits, budget, error); });
+}
+
+size_t weir_zone_size_min(void) { return weir::Zone::min_size(); }
+
+weir_status_t weir_zone_format(void* memory, size_t size, uint32_t tick_bits, weir_error_t* error) {
+  return weir::Zone::format(memory, size, tick_bits, error);
+}
+
+weir_status_t weir_zone_attach(void* memory, size_t size, weir_full_t when_full, weir_zone_t** zone,
+                               weir_error_t* error) {
+  const weir_status_t status = weir::Zone::check(memory, size, error);
+  if (status != WEIR_OK) return status;
+  return guarded(error, [&] {
+    *zone = new weir_zone(memory, when_full);
+    return WEIR_OK;
+  });
+}
+
+void weir_zone_detach(weir_zone_t* zone) { delete zone; }
+
+uint32_t weir_zone_tick_bits(const weir_zone_t* zone) { return zone->scale().bits(); }
+
+uint64_t weir_zone_slots(const weir_zone_t* zone) { return zone->slots(); }
+
+uint64_t weir_zone_sweep(weir_zone_t* zone, const weir_clock_t* clock) {
+  return zone->sweep(*clock);
+}
+
+void weir_zone_counters(const weir_zone_t* zone, weir_counters_t* counters) {
+  *counters = zone->counters();
+}
+
+void weir_zone_skip(weir_zone_t* zone) { zone->count(weir::kSkipped); }
+
+weir_verdict_t weir_decide(weir_limit_t* limits, size_t count, const weir_clock_t* clock,
+                           size_t* deciding) {
+  size_t index = 0;
+  const weir_verdict_t verdict = weir::decide({limits, count}, *clock, index);
+  if (deciding != nullptr) *deciding = index;
+  return verdict;
+}
+
+void weir_refund(weir_limit_t* limit, const weir_clock_t* clock) {
+  limit->zone->refund(*limit, *clock);
+}
+
+uint64_t weir_limit_remaining(const weir_limit_t* limit) { return weir::remaining(*limit); }
+
+uint64_t weir_limit_excess(const weir_limit_t* limit) { return weir::excess(*limit); }
+
+uint64_t weir_limit_retry_after(const weir_limit_t* limit) { return weir::retry_after(*limit); }
+
+size_t weir_client_key(const void* address, size_t length, uint32_t ipv4_prefix,
+                       uint32_t ipv6_prefix, uint8_t key[16]) {
+  const auto client = weir::IpAddress::from_bytes(address, length);
+  const auto masked = client.masked(client.length == 4 ? ipv4_prefix : ipv6_prefix);
+  std::memcpy(key, masked.bytes.data(), masked.length);
+  return masked.length;
+}
+
+weir_status_t weir_geo_open(const char* path, const char* country_field, weir_geo_t** geo,
+                            weir_error_t* error) {
+  return guarded(error, [&] {
+    std::unique_ptr<weir::CountryDatabase> database;
+    const weir_status_t status = weir::open_country_mmdb(path, country_field, &database, error);
+    if (status == WEIR_OK) *geo = new weir_geo{std::move(database)};
+    return status;
+  });
+}
+
+void weir_geo_close(weir_geo_t* geo) { delete geo; }
+
+void weir_geo_country(const weir_geo_t* geo, const void* address, size_t length,
+                      weir_country_t* country) {
+  *country = weir::country_of(geo != nullptr ? geo->database.get() : nullptr,
+                              weir::IpAddress::from_bytes(address, length));
+}
+
+uint64_t weir_geo_build_epoch(const weir_geo_t* geo) { return geo->database->build_epoch(); }
+
+weir_country_map_t* weir_country_map_new(void) { return new (std::nothrow) weir_country_map; }
+
+void weir_country_map_free(weir_country_map_t* map) { delete map; }
+
+weir_status_t weir_country_map_set(weir_country_map_t* map, const char* word, size_t length,
+                                   uint32_t value, weir_error_t* error) {
+  return guarded(error, [&] { return map->map.set(view(word, length), value, error); });
+}
+
+int32_t weir_country_map_find(const weir_country_map_t* map, const weir_country_t* country) {
+  return map->map.find(*country);
+}
+
+weir_country_filter_t* weir_country_filter_new(void) {
+  return new (std::nothrow) weir_country_filter;
+}
+
+void weir_country_filter_free(weir_country_filter_t* filter) { delete filter; }
+
+weir_status_t weir_country_filter_allow(weir_country_filter_t* filter, const char* word,
+                                        size_t length, weir_error_t* error) {
+  return guarded(error, [&] { return filter->filter.allow(view(word, length), error); });
+}
+
+weir_status_t weir_country_filter_deny(weir_country_filter_t* filter, const char* word,
+                                       size_t length, weir_error_t* error) {
+  return guarded(error, [&] { return filter->filter.deny(view(word, length), error); });
+}
+
+int weir_country_filter_permits(const weir_country_filter_t* filter,
+                                const weir_country_t* country) {
+  return filter->filter.permits(*country) ? 1 : 0;
+}

@@ -1,0 +1,110 @@
+#include "zone/decide.h"
+
+#include "limiter/gcra.h"
+#include "zone/zone.h"
+
+namespace weir {
+namespace {
+
+// Charges `limit` or marks it as rejecting. True if the request may go on.
+bool charge(weir_limit_t& limit, const weir_clock_t& clock) {
+  if (limit.zone->charge(limit, clock)) {
+    limit.verdict = WEIR_PASSED;
+    return true;
+  }
+  limit.verdict = limit.dry_run ? WEIR_REJECTED_DRY_RUN : WEIR_REJECTED;
+  return limit.dry_run != 0;
+}
+
+// Looks all limits up and marks those that reject. True if none of them stops the request.
+bool peek_all(std::span<weir_limit_t> limits, const weir_clock_t& clock) {
+  bool passes = true;
+  for (weir_limit_t& limit : limits) {
+    if (limit.zone->peek(limit, clock)) continue;
+    limit.verdict = limit.dry_run ? WEIR_REJECTED_DRY_RUN : WEIR_REJECTED;
+    passes &= limit.dry_run != 0;
+  }
+  return passes;
+}
+
+// Charges all limits, or none.
+bool charge_all(std::span<weir_limit_t> limits, const weir_clock_t& clock) {
+  for (size_t i = 0; i < limits.size(); ++i) {
+    if (limits[i].dry_run || charge(limits[i], clock)) continue;
+    for (weir_limit_t& earlier : limits.first(i)) {
+      if (earlier.dry_run) continue;
+      earlier.zone->refund(earlier, clock);
+      earlier.verdict = WEIR_NONE;
+    }
+    return false;
+  }
+  for (weir_limit_t& limit : limits) {
+    if (limit.dry_run) charge(limit, clock);
+  }
+  return true;
+}
+
+// The limit to report: the first with the gravest verdict, or the tightest if all passed.
+size_t choose_deciding(std::span<const weir_limit_t> limits) {
+  for (const weir_verdict_t grave : {WEIR_REJECTED, WEIR_REJECTED_DRY_RUN}) {
+    for (size_t i = 0; i < limits.size(); ++i) {
+      if (limits[i].verdict == grave) return i;
+    }
+  }
+  size_t tightest = 0;
+  if (limits.size() > 1) {
+    for (size_t i = 1; i < limits.size(); ++i) {
+      if (remaining(limits[i]) < remaining(limits[tightest])) tightest = i;
+    }
+  }
+  return tightest;
+}
+
+// A rejected request counts once, in the zone that decided. A passed one counts in each zone.
+void count(std::span<const weir_limit_t> limits, size_t deciding) {
+  for (size_t i = 0; i < limits.size(); ++i) {
+    if (limits[i].verdict == WEIR_PASSED) limits[i].zone->count(kPassed);
+    if (limits[i].verdict == WEIR_REJECTED_DRY_RUN) limits[i].zone->count(kRejectedDryRun);
+    if (limits[i].verdict == WEIR_REJECTED && i == deciding) limits[i].zone->count(kRejected);
+  }
+}
+
+// What the request asked for and did not get, in ticks.
+Ticks refused(const weir_limit_t& limit) {
+  const bool was_refused = limit.verdict == WEIR_REJECTED || limit.verdict == WEIR_REJECTED_DRY_RUN;
+  return was_refused ? gcra_price(limit.budget, limit.cost) : 0;
+}
+
+}  // namespace
+
+weir_verdict_t decide(std::span<weir_limit_t> limits, const weir_clock_t& clock, size_t& deciding) {
+  if (limits.empty()) return WEIR_NONE;
+  for (weir_limit_t& limit : limits) limit.verdict = WEIR_NONE;
+
+  const bool passes = limits.size() == 1 ? charge(limits[0], clock)
+                                         : peek_all(limits, clock) && charge_all(limits, clock);
+  deciding = choose_deciding(limits);
+  count(limits, deciding);
+  if (!passes) return WEIR_REJECTED;
+  return limits[deciding].verdict;
+}
+
+uint64_t remaining(const weir_limit_t& limit) { return gcra_remaining(limit.debt, limit.budget); }
+
+uint64_t excess(const weir_limit_t& limit) {
+  const Ticks price = refused(limit);
+  if (price == kNever) return uint64_t{limit.cost} * 1000;
+  const Ticks total = limit.debt + price;
+  return total > limit.budget.interval
+             ? (total - limit.budget.interval) * 1000 / limit.budget.interval
+             : 0;
+}
+
+uint64_t retry_after(const weir_limit_t& limit) {
+  const Ticks price = refused(limit);
+  if (price == kNever) return UINT64_MAX;
+  const Ticks wait = gcra_wait(limit.debt + price, limit.budget);
+  return wait == 0 ? 0 : limit.zone->scale().nanoseconds(wait);
+}
+
+}  // namespace weir

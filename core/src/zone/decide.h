@@ -1,0 +1,22 @@
+// Several limits on one request, all or nothing.
+//
+// All are looked up first, and charged only if none rejects. Between the two another process may
+// have used the budget up: then the charge itself rejects, and what was charged before it is given
+// back. Limits in dry run are charged last, so that they never need giving back.
+
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "weir/weir.h"
+
+namespace weir {
+
+weir_verdict_t decide(std::span<weir_limit_t> limits, const weir_clock_t& clock, size_t& deciding);
+
+uint64_t remaining(const weir_limit_t& limit);
+uint64_t excess(const weir_limit_t& limit);
+uint64_t retry_after(const weir_limit_t& limit);
+
+}  // namespace weir

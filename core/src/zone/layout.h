@@ -1,0 +1,79 @@
+// What a zone looks like in shared memory, byte for byte.
+//
+//   Header | Stripe x kStripes | Line x shards * lines_per_shard
+//
+// Everything is position-independent: processes may map a zone at different addresses. The header
+// is written once by format, but for its two counters; attach only reads it. A change of anything
+// here changes kLayoutVersion.
+
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "zone/atomics.h"
+#include "zone/key_hash.h"
+#include "zone/table.h"
+
+namespace weir {
+
+inline constexpr uint64_t kMagic = 0x3172'656e'6f7a'7277;  // "wrzoner1" in a little-endian dump
+inline constexpr uint32_t kLayoutVersion = 1;
+inline constexpr size_t kCacheLine = 64;
+
+inline constexpr unsigned kLineWords = 8;
+using LimiterTable = Table<StdAtomics, kLineWords>;
+using Line = LimiterTable::Line;
+
+struct Header {
+  std::atomic<uint64_t> magic;  // written last
+  uint32_t layout_version;
+  uint32_t tick_bits;
+  uint64_t size;
+  uint64_t shards;
+  uint64_t lines_per_shard;
+  uint8_t secret[kSecretSize];
+
+  // Changed after format, hence on a line of their own.
+  alignas(kCacheLine) std::atomic<uint64_t> attachments;  // how many handles there have been
+  std::atomic<uint64_t> sweep_cursor;                     // lines swept so far, ever growing
+};
+
+// Counters of a few processes. Two lines, since processors fetch lines in pairs: counting never
+// makes two workers fight for a line as long as there are no more of them than stripes.
+inline constexpr unsigned kStripes = 32;
+
+enum Counter : unsigned {
+  kPassed,
+  kDelayed,
+  kRejected,
+  kDelayedDryRun,
+  kRejectedDryRun,
+  kSkipped,
+  kExhausted,
+  kEvicted,
+  kFullRejected,
+  kFullAdmitted,
+  kCounters
+};
+
+struct alignas(2 * kCacheLine) Stripe {
+  std::atomic<uint64_t> counts[kCounters];
+};
+
+// A shard is a run of lines that a key's two lines are both taken from. 256 KB: small enough to
+// keep both lines of a key near each other, large enough to fill evenly.
+inline constexpr uint64_t kShardLines = 4096;
+inline constexpr uint64_t kMaxShards = uint64_t{1} << 16;
+
+static_assert(sizeof(Line) == kCacheLine);
+static_assert(sizeof(Header) % kCacheLine == 0 && offsetof(Header, secret) == 40);
+static_assert(sizeof(Stripe) == 2 * kCacheLine);
+static_assert(kCounters * sizeof(uint64_t) <= sizeof(Stripe));
+static_assert(std::atomic<uint64_t>::is_always_lock_free);
+
+inline constexpr size_t kLinesOffset = sizeof(Header) + kStripes * sizeof(Stripe);
+static_assert(kLinesOffset % kCacheLine == 0);
+
+}  // namespace weir
