@@ -1,0 +1,474 @@
+
+/*
+ * The directives: their table, the simple setters, inheritance.
+ *
+ * Every mistake is reported with the file, the line, the offending word in
+ * quotes and what was expected.  Mistakes that show only when all of the
+ * configuration is known (a zone that is never defined, say) are reported at
+ * the place that was written down when the directive was read.
+ */
+
+#include "ngx_http_weir_module.h"
+
+
+static char *ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_weir_status_slot(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_weir_log_level_slot(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_weir_not_supported(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+#define NGX_HTTP_WEIR_ANYWHERE                                                \
+    (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
+
+#define ngx_http_weir_loc(name, args, set, field)                             \
+    { ngx_string(name), NGX_HTTP_WEIR_ANYWHERE|args, set,                     \
+      NGX_HTTP_LOC_CONF_OFFSET, offsetof(ngx_http_weir_loc_conf_t, field),    \
+      NULL }
+
+/* Words of the contract that are not there yet must not pass in silence. */
+
+#define ngx_http_weir_later(name)                                             \
+    { ngx_string(name), NGX_HTTP_WEIR_ANYWHERE|NGX_CONF_ANY,                  \
+      ngx_http_weir_not_supported, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL }
+
+
+ngx_command_t  ngx_http_weir_commands[] = {
+
+    { ngx_string("weir_limit_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_2MORE,
+      ngx_http_weir_limit_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL },
+
+    { ngx_string("weir_country_limits"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_weir_country_limits,
+      NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL },
+
+    { ngx_string("weir_geo_db"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_weir_geo_db,
+      NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL },
+
+    ngx_http_weir_loc("weir_limit", NGX_CONF_1MORE,
+                      ngx_http_weir_limit, limits),
+
+    ngx_http_weir_loc("weir_limit_status", NGX_CONF_TAKE1,
+                      ngx_http_weir_status_slot, limit_status),
+
+    ngx_http_weir_loc("weir_limit_log_level", NGX_CONF_TAKE1,
+                      ngx_http_weir_log_level_slot, limit_log_level),
+
+    ngx_http_weir_loc("weir_limit_dry_run", NGX_CONF_FLAG,
+                      ngx_conf_set_flag_slot, limit_dry_run),
+
+    ngx_http_weir_loc("weir_geo_allow", NGX_CONF_1MORE,
+                      ngx_http_weir_geo_filter, filter),
+
+    ngx_http_weir_loc("weir_geo_deny", NGX_CONF_1MORE,
+                      ngx_http_weir_geo_filter, filter),
+
+    ngx_http_weir_loc("weir_geo_status", NGX_CONF_TAKE1,
+                      ngx_http_weir_status_slot, geo_status),
+
+    ngx_http_weir_loc("weir_geo_headers", NGX_CONF_FLAG,
+                      ngx_http_weir_geo_headers, geo_headers),
+
+    ngx_http_weir_loc("weir_geo_header", NGX_CONF_TAKE2,
+                      ngx_http_weir_geo_header, headers),
+
+    ngx_http_weir_later("weir_bypass"),
+    ngx_http_weir_later("weir_limit_headers"),
+    ngx_http_weir_later("weir_geo_source"),
+    ngx_http_weir_later("weir_geo_dry_run"),
+    ngx_http_weir_later("weir_geo_override"),
+    ngx_http_weir_later("weir_geo_log_level"),
+    ngx_http_weir_later("weir_geo_variable"),
+
+      ngx_null_command
+};
+
+
+void *
+ngx_http_weir_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_weir_main_conf_t  *wmcf;
+
+    wmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_weir_main_conf_t));
+    if (wmcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&wmcf->zones, cf->pool, 4, sizeof(void *)) != NGX_OK
+        || ngx_array_init(&wmcf->limits, cf->pool, 4, sizeof(void *))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return wmcf;
+}
+
+
+void *
+ngx_http_weir_create_srv_conf(ngx_conf_t *cf)
+{
+    ngx_http_weir_srv_conf_t  *wscf;
+
+    wscf = ngx_pcalloc(cf->pool, sizeof(ngx_http_weir_srv_conf_t));
+    if (wscf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&wscf->headers, cf->pool, 2, sizeof(void *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return wscf;
+}
+
+
+void *
+ngx_http_weir_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_weir_loc_conf_t  *wlcf;
+
+    wlcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_weir_loc_conf_t));
+    if (wlcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     wlcf->filter = NULL;
+     *     wlcf->all_headers = NULL;
+     */
+
+    wlcf->limits = NGX_CONF_UNSET_PTR;
+    wlcf->limit_status = NGX_CONF_UNSET_UINT;
+    wlcf->limit_log_level = NGX_CONF_UNSET_UINT;
+    wlcf->limit_dry_run = NGX_CONF_UNSET;
+    wlcf->geo_status = NGX_CONF_UNSET_UINT;
+    wlcf->geo_headers = NGX_CONF_UNSET;
+    wlcf->headers = NGX_CONF_UNSET_PTR;
+
+    return wlcf;
+}
+
+
+/*
+ * Limits, allow and deny lists together, and headers are each inherited only
+ * as a whole, by levels that have none of their own, as nginx's own are.
+ */
+
+char *
+ngx_http_weir_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_weir_loc_conf_t  *prev = parent;
+    ngx_http_weir_loc_conf_t  *conf = child;
+
+    ngx_conf_merge_ptr_value(conf->limits, prev->limits, NULL);
+    ngx_conf_merge_uint_value(conf->limit_status, prev->limit_status,
+                              NGX_HTTP_TOO_MANY_REQUESTS);
+    ngx_conf_merge_uint_value(conf->limit_log_level, prev->limit_log_level,
+                              NGX_LOG_ERR);
+    ngx_conf_merge_value(conf->limit_dry_run, prev->limit_dry_run, 0);
+
+    if (conf->filter == NULL) {
+        conf->filter = prev->filter;
+    }
+
+    ngx_conf_merge_uint_value(conf->geo_status, prev->geo_status,
+                              NGX_HTTP_FORBIDDEN);
+
+    return ngx_http_weir_merge_headers(cf, prev, conf);
+}
+
+
+ngx_http_weir_place_t
+ngx_http_weir_place(ngx_conf_t *cf)
+{
+    ngx_http_weir_place_t  place;
+
+    place.file = cf->conf_file->file.name;
+    place.line = cf->conf_file->line;
+
+    return place;
+}
+
+
+/* Like ngx_conf_log_error(), at a place that has been read before. */
+
+char *
+ngx_http_weir_error_at(ngx_conf_t *cf, ngx_http_weir_place_t *place,
+    const char *fmt, ...)
+{
+    u_char   errstr[NGX_MAX_CONF_ERRSTR], *p;
+    va_list  args;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(errstr, errstr + NGX_MAX_CONF_ERRSTR, fmt, args);
+    va_end(args);
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "%*s in %V:%ui",
+                  p - errstr, errstr, &place->file, place->line);
+
+    return NGX_CONF_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_weir_add_cleanup(ngx_conf_t *cf, ngx_pool_cleanup_pt handler,
+    void *data)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = handler;
+    cln->data = data;
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_weir_loc_conf_t *wlcf = conf;
+
+    ngx_int_t                   burst;
+    ngx_str_t                  *value, s;
+    ngx_uint_t                  i;
+    ngx_http_weir_limit_t      *limit, **slot;
+    ngx_http_weir_main_conf_t  *wmcf;
+
+    value = cf->args->elts;
+
+    if (wlcf->limits == NULL
+        || (wlcf->limits != NGX_CONF_UNSET_PTR
+            && ngx_strcmp(value[1].data, "off") == 0))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"weir_limit off\" is given beside another "
+                           "\"weir_limit\", expected it alone at its level");
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_strcmp(value[1].data, "off") == 0 && cf->args->nelts == 2) {
+        wlcf->limits = NULL;
+        return NGX_CONF_OK;
+    }
+
+    limit = ngx_pcalloc(cf->pool, sizeof(ngx_http_weir_limit_t));
+    if (limit == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    limit->place = ngx_http_weir_place(cf);
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "zone=", 5) == 0
+            && limit->zone == NULL)
+        {
+            s.data = value[i].data + 5;
+            s.len = value[i].len - 5;
+
+            limit->zone = ngx_http_weir_zone_by_name(cf, &s);
+            if (limit->zone == NULL) {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "burst=", 6) == 0) {
+
+            burst = ngx_atoi(value[i].data + 6, value[i].len - 6);
+            if (burst <= 0 || (uint64_t) burst >= UINT32_MAX) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid burst value \"%V\", "
+                                   "expected a number from 1 to 4294967294",
+                                   &value[i]);
+                return NGX_CONF_ERROR;
+            }
+
+            limit->burst = burst;
+            continue;
+        }
+
+        if (ngx_strcmp(value[i].data, "nodelay") == 0) {
+            limit->nodelay = 1;
+            continue;
+        }
+
+        if (ngx_strcmp(value[i].data, "dry_run") == 0) {
+            limit->dry_run = 1;
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "delay=", 6) == 0
+            || ngx_strncmp(value[i].data, "rate=", 5) == 0
+            || ngx_strncmp(value[i].data, "cost=", 5) == 0
+            || ngx_strncmp(value[i].data, "count=", 6) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "parameter \"%V\" of \"weir_limit\" "
+                               "is not supported by this version, expected "
+                               "\"zone=\", \"burst=\", \"nodelay\" "
+                               "or \"dry_run\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" of \"weir_limit\", "
+                           "expected \"zone=NAME\", \"burst=NUMBER\", "
+                           "\"nodelay\" or \"dry_run\"", &value[i]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (limit->zone == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"weir_limit\" names no zone, "
+                           "expected \"zone=NAME\"");
+        return NGX_CONF_ERROR;
+    }
+
+    if (limit->burst && !limit->nodelay) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"burst=%ui\" without \"nodelay\" (delaying "
+                           "requests) is not supported by this version, "
+                           "expected \"nodelay\" as well", limit->burst);
+        return NGX_CONF_ERROR;
+    }
+
+    if (wlcf->limits == NGX_CONF_UNSET_PTR) {
+        wlcf->limits = ngx_array_create(cf->pool, 2, sizeof(void *));
+        if (wlcf->limits == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    slot = wlcf->limits->elts;
+
+    for (i = 0; i < wlcf->limits->nelts; i++) {
+        if (slot[i]->zone == limit->zone) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "zone \"%V\" is used twice at one level, "
+                               "expected one \"weir_limit\" for each zone",
+                               &limit->zone->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    slot = ngx_array_push(wlcf->limits);
+    if (slot == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *slot = limit;
+
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_weir_module);
+
+    slot = ngx_array_push(&wmcf->limits);
+    if (slot == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *slot = limit;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_weir_status_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *p = conf;
+
+    ngx_int_t    status;
+    ngx_str_t   *value;
+    ngx_uint_t  *field;
+
+    field = (ngx_uint_t *) (p + cmd->offset);
+
+    if (*field != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    status = ngx_atoi(value[1].data, value[1].len);
+    if (status < 400 || status > 599) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid status \"%V\" in \"%V\", "
+                           "expected a number from 400 to 599",
+                           &value[1], &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    *field = status;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_weir_log_level_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *p = conf;
+
+    ngx_str_t   *value;
+    ngx_uint_t  *field, i;
+
+    static ngx_conf_enum_t  levels[] = {
+        { ngx_string("info"), NGX_LOG_INFO },
+        { ngx_string("notice"), NGX_LOG_NOTICE },
+        { ngx_string("warn"), NGX_LOG_WARN },
+        { ngx_string("error"), NGX_LOG_ERR },
+        { ngx_null_string, 0 }
+    };
+
+    field = (ngx_uint_t *) (p + cmd->offset);
+
+    if (*field != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 0; levels[i].name.len; i++) {
+        if (ngx_strcmp(value[1].data, levels[i].name.data) == 0) {
+            *field = levels[i].value;
+            return NGX_CONF_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid level \"%V\" in \"%V\", expected "
+                       "\"info\", \"notice\", \"warn\" or \"error\"",
+                       &value[1], &cmd->name);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_weir_not_supported(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "directive \"%V\" is not supported by this version, "
+                       "expected a configuration without it", &cmd->name);
+
+    return NGX_CONF_ERROR;
+}

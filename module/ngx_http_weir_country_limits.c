@@ -1,0 +1,209 @@
+
+/*
+ * The weir_country_limits block: what goes for the clients of a country in
+ * place of the zone's own rate.
+ */
+
+#include "ngx_http_weir_module.h"
+
+
+static char *ngx_http_weir_country_entry(ngx_conf_t *cf, ngx_command_t *dummy,
+    void *conf);
+
+
+char *
+ngx_http_weir_country_limits(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                            *rv;
+    ngx_str_t                       *value, s;
+    ngx_conf_t                       save;
+    ngx_http_weir_zone_t            *zone;
+    ngx_http_weir_country_limits_t  *limits;
+
+    value = cf->args->elts;
+
+    if (ngx_strncmp(value[1].data, "zone=", 5) != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" of "
+                           "\"weir_country_limits\", expected \"zone=NAME\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    s.data = value[1].data + 5;
+    s.len = value[1].len - 5;
+
+    zone = ngx_http_weir_zone_by_name(cf, &s);
+    if (zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (zone->country_limits) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "zone \"%V\" already has \"weir_country_limits\" "
+                           "in %V:%ui, expected one block",
+                           &s, &zone->country_limits->place.file,
+                           zone->country_limits->place.line);
+        return NGX_CONF_ERROR;
+    }
+
+    limits = ngx_pcalloc(cf->pool, sizeof(ngx_http_weir_country_limits_t));
+    if (limits == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    limits->place = ngx_http_weir_place(cf);
+    ngx_http_weir_need_geo(cf, &value[0], limits->place);
+
+    if (ngx_array_init(&limits->entries, cf->pool, 8,
+                       sizeof(ngx_http_weir_country_entry_t))
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    limits->map = weir_country_map_new();
+    if (limits->map == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_weir_add_cleanup(cf,
+                                (ngx_pool_cleanup_pt) weir_country_map_free,
+                                limits->map)
+        != NGX_OK)
+    {
+        weir_country_map_free(limits->map);
+        return NGX_CONF_ERROR;
+    }
+
+    zone->country_limits = limits;
+
+    save = *cf;
+    cf->handler = ngx_http_weir_country_entry;
+    cf->handler_conf = (void *) limits;
+
+    rv = ngx_conf_parse(cf, NULL);
+
+    *cf = save;
+
+    return rv;
+}
+
+
+/* CODE ... rate=RATE [burst=NUMBER];  CODE ... off;  CODE ... deny; */
+
+static char *
+ngx_http_weir_country_entry(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
+{
+    ngx_http_weir_country_limits_t *limits = conf;
+
+    ngx_int_t                       burst;
+    ngx_str_t                      *value;
+    ngx_uint_t                      i, codes;
+    weir_quota_t                    quota;
+    weir_error_t                    error;
+    ngx_http_weir_country_entry_t  *entry;
+
+    value = cf->args->elts;
+
+    entry = ngx_array_push(&limits->entries);
+    if (entry == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(entry, sizeof(ngx_http_weir_country_entry_t));
+    codes = 0;
+
+    for (i = 0; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "rate=", 5) == 0) {
+
+            if (weir_quota_parse((char *) value[i].data + 5, value[i].len - 5,
+                                 &quota, &error)
+                != WEIR_OK)
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s", error.text);
+                return NGX_CONF_ERROR;
+            }
+
+            entry->quota.tokens = quota.tokens;
+            entry->quota.period = quota.period;
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "burst=", 6) == 0) {
+
+            burst = ngx_atoi(value[i].data + 6, value[i].len - 6);
+            if (burst < 0 || (uint64_t) burst >= UINT32_MAX) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid burst value \"%V\", "
+                                   "expected a number from 0 to 4294967294",
+                                   &value[i]);
+                return NGX_CONF_ERROR;
+            }
+
+            entry->quota.burst = burst;
+            entry->burst_set = 1;
+            continue;
+        }
+
+        if (ngx_strcmp(value[i].data, "off") == 0) {
+            entry->off = 1;
+            continue;
+        }
+
+        if (ngx_strcmp(value[i].data, "deny") == 0) {
+            entry->deny = 1;
+            continue;
+        }
+
+        if (weir_country_map_set(limits->map, (char *) value[i].data,
+                                 value[i].len, limits->entries.nelts - 1,
+                                 &error)
+            != WEIR_OK)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s", error.text);
+            return NGX_CONF_ERROR;
+        }
+
+        codes++;
+    }
+
+    if (codes == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "no country before \"%V\", expected "
+                           "CODE ... and \"rate=RATE\", \"off\" or \"deny\"",
+                           &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    if ((entry->quota.tokens != 0) + entry->off + entry->deny != 1
+        || (entry->burst_set && entry->quota.tokens == 0))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "what goes for \"%V\" is not clear, expected one "
+                           "of \"rate=RATE [burst=NUMBER]\", \"off\" "
+                           "and \"deny\"", &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* The quota of a country's entry under a limit. */
+
+weir_quota_t
+ngx_http_weir_entry_quota(ngx_http_weir_limit_t *limit,
+    ngx_http_weir_country_entry_t *entry)
+{
+    weir_quota_t  quota;
+
+    quota = entry->quota;
+
+    if (!entry->burst_set) {
+        quota.burst = limit->burst;
+    }
+
+    return quota;
+}

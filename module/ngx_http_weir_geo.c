@@ -1,0 +1,257 @@
+
+/*
+ * The country database, allow and deny lists, and the country of a request.
+ */
+
+#include "ngx_http_weir_module.h"
+
+
+static ngx_int_t ngx_http_weir_geo_is_missing(ngx_str_t *file);
+
+
+/* weir_geo_db FILE [reload=off] [country=PATH.TO.FIELD] [optional]; */
+
+char *
+ngx_http_weir_geo_db(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_weir_main_conf_t *wmcf = conf;
+
+    char          *field;
+    ngx_str_t     *value;
+    ngx_uint_t     i, optional;
+    weir_error_t   error;
+
+    if (wmcf->geo_db_set) {
+        return "is duplicate";
+    }
+
+    wmcf->geo_db_set = 1;
+
+    value = cf->args->elts;
+    field = NULL;
+    optional = 0;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "country=", 8) == 0) {
+            field = (char *) value[i].data + 8;
+            continue;
+        }
+
+        if (ngx_strcmp(value[i].data, "optional") == 0) {
+            optional = 1;
+            continue;
+        }
+
+        if (ngx_strcmp(value[i].data, "reload=off") == 0) {
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "reload=", 7) == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" is not supported by this version, "
+                               "expected \"reload=off\" (the file is read "
+                               "when nginx starts or reloads)", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" of \"weir_geo_db\", "
+                           "expected \"country=PATH.TO.FIELD\", "
+                           "\"reload=off\" or \"optional\"", &value[i]);
+        return NGX_CONF_ERROR;
+    }
+
+    wmcf->geo_file = value[1];
+
+    if (ngx_conf_full_name(cf->cycle, &wmcf->geo_file, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (optional && ngx_http_weir_geo_is_missing(&wmcf->geo_file)) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "no file \"%V\": every country is unknown (XX)",
+                           &wmcf->geo_file);
+        return NGX_CONF_OK;
+    }
+
+    if (weir_geo_open((char *) wmcf->geo_file.data, field, &wmcf->geo, &error)
+        != WEIR_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s", error.text);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_weir_add_cleanup(cf, (ngx_pool_cleanup_pt) weir_geo_close,
+                                  wmcf->geo)
+        != NGX_OK)
+    {
+        weir_geo_close(wmcf->geo);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_weir_geo_is_missing(ngx_str_t *file)
+{
+    ngx_file_info_t  fi;
+
+    return ngx_file_info(file->data, &fi) == NGX_FILE_ERROR
+           && ngx_errno == NGX_ENOENT;
+}
+
+
+/* weir_geo_allow CODE ...;  weir_geo_deny CODE ...; */
+
+char *
+ngx_http_weir_geo_filter(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_weir_loc_conf_t *wlcf = conf;
+
+    ngx_str_t                  *value;
+    ngx_uint_t                  i, allow;
+    weir_error_t                error;
+    weir_status_t               status;
+    ngx_http_weir_main_conf_t  *wmcf;
+
+    value = cf->args->elts;
+    allow = ngx_strcmp(cmd->name.data, "weir_geo_allow") == 0;
+
+    ngx_http_weir_need_geo(cf, &cmd->name, ngx_http_weir_place(cf));
+
+    if (allow) {
+        wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_weir_module);
+        wmcf->geo_allow_set = 1;
+    }
+
+    if (wlcf->filter == NULL) {
+
+        wlcf->filter = weir_country_filter_new();
+        if (wlcf->filter == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        if (ngx_http_weir_add_cleanup(cf,
+                             (ngx_pool_cleanup_pt) weir_country_filter_free,
+                             wlcf->filter)
+            != NGX_OK)
+        {
+            weir_country_filter_free(wlcf->filter);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        status = allow ? weir_country_filter_allow(wlcf->filter,
+                                                   (char *) value[i].data,
+                                                   value[i].len, &error)
+                       : weir_country_filter_deny(wlcf->filter,
+                                                  (char *) value[i].data,
+                                                  value[i].len, &error);
+
+        if (status != WEIR_OK) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s in \"%V\"",
+                               error.text, &cmd->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* Notes that a directive can't do without a database; the first is kept. */
+
+void
+ngx_http_weir_need_geo(ngx_conf_t *cf, ngx_str_t *directive,
+    ngx_http_weir_place_t place)
+{
+    ngx_http_weir_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_weir_module);
+
+    if (wmcf->geo_directive.len == 0) {
+        wmcf->geo_directive = *directive;
+        wmcf->geo_place = place;
+    }
+}
+
+
+ngx_int_t
+ngx_http_weir_check_geo(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf)
+{
+    if (wmcf->geo_directive.len && !wmcf->geo_db_set) {
+        ngx_http_weir_error_at(cf, &wmcf->geo_place,
+                               "\"%V\" has no country database to ask, "
+                               "expected \"weir_geo_db FILE\" "
+                               "at the http level", &wmcf->geo_directive);
+        return NGX_ERROR;
+    }
+
+    if (wmcf->geo_allow_set && wmcf->geo == NULL) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "\"weir_geo_allow\" without a country database denies "
+                      "every client that is not private, since \"%V\" "
+                      "is missing", &wmcf->geo_file);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * The country of the client.  It is looked up once, and again if realip has
+ * given the connection another address since: that is another sockaddr.
+ */
+
+weir_country_t *
+ngx_http_weir_country(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx)
+{
+    void                       *addr;
+    size_t                      len;
+    struct sockaddr            *sa;
+    ngx_http_weir_main_conf_t  *wmcf;
+
+    sa = r->connection->sockaddr;
+
+    if (ctx->sockaddr == sa) {
+        return &ctx->country;
+    }
+
+    ctx->sockaddr = sa;
+
+    len = ngx_http_weir_address(r->connection, &addr);
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_weir_module);
+    weir_geo_country(wmcf->geo, addr, len, &ctx->country);
+
+    return &ctx->country;
+}
+
+
+/* The client's address in binary: 4 or 16 bytes; 0 if it has none (unix:). */
+
+size_t
+ngx_http_weir_address(ngx_connection_t *c, void **addr)
+{
+    switch (c->sockaddr->sa_family) {
+
+#if (NGX_HAVE_INET6)
+    case AF_INET6:
+        *addr = &((struct sockaddr_in6 *) c->sockaddr)->sin6_addr;
+        return 16;
+#endif
+
+    case AF_INET:
+        *addr = &((struct sockaddr_in *) c->sockaddr)->sin_addr;
+        return 4;
+
+    default:
+        *addr = NULL;
+        return 0;
+    }
+}

@@ -1,0 +1,236 @@
+
+/*
+ * The nginx shim of weir.
+ *
+ * It turns directives into the core's objects and the core's verdicts into
+ * statuses, log lines, variables and headers, and holds no policy of its own.
+ * This header is all that its files share.
+ *
+ * Ownership: everything is allocated from the configuration's pool and lives
+ * as long as the cycle, but for the core's handles, which a pool cleanup
+ * releases, and a zone's memory, which nginx owns and hands on to the next
+ * cycle if name, size and tag are the same.
+ */
+
+#ifndef NGX_HTTP_WEIR_MODULE_H
+#define NGX_HTTP_WEIR_MODULE_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include <weir/weir.h>
+
+
+/* A place in the configuration, for mistakes that are found only later. */
+
+typedef struct {
+    ngx_str_t                           file;
+    ngx_uint_t                          line;
+} ngx_http_weir_place_t;
+
+
+/* One line of a weir_country_limits block. */
+
+typedef struct {
+    weir_quota_t                        quota;
+    unsigned                            burst_set:1;
+    unsigned                            off:1;
+    unsigned                            deny:1;
+} ngx_http_weir_country_entry_t;
+
+
+typedef struct {
+    weir_country_map_t                 *map;      /* selector -> entry */
+    ngx_array_t                         entries;
+    ngx_http_weir_place_t               place;
+} ngx_http_weir_country_limits_t;
+
+
+/* A zone by name. It may be named before weir_limit_zone defines it. */
+
+typedef struct {
+    ngx_str_t                           name;
+    ngx_http_complex_value_t            key;
+    weir_quota_t                        quota;
+    weir_full_t                         full;
+    uint32_t                            ipv4_prefix;
+    uint32_t                            ipv6_prefix;
+    ngx_http_weir_country_limits_t     *country_limits;  /* NULL: none */
+
+    ngx_shm_zone_t                     *shm_zone;        /* NULL: not defined */
+    ngx_http_weir_place_t               place;           /* of the definition */
+    ngx_http_weir_place_t               first_use;
+
+    uint32_t                            tick_bits;
+    void                               *memory;          /* in the zone */
+    size_t                              size;
+    weir_zone_t                        *handle;          /* of this process */
+} ngx_http_weir_zone_t;
+
+
+/* One weir_limit. Budgets are made when all of the configuration is known. */
+
+typedef struct {
+    ngx_http_weir_zone_t               *zone;
+    ngx_uint_t                          burst;
+    unsigned                            nodelay:1;
+    unsigned                            dry_run:1;
+    ngx_http_weir_place_t               place;
+
+    weir_budget_t                       budget;
+    weir_budget_t                      *country_budgets; /* one per entry */
+} ngx_http_weir_limit_t;
+
+
+/* A request header that weir sets: its name, and where its value is from. */
+
+typedef enum {
+    NGX_HTTP_WEIR_HEADER_COUNTRY = 0,
+    NGX_HTTP_WEIR_HEADER_CONTINENT,
+    NGX_HTTP_WEIR_HEADER_VALUE
+} ngx_http_weir_header_e;
+
+
+typedef struct {
+    ngx_str_t                           name;
+    ngx_str_t                           lowcase;
+    ngx_uint_t                          hash;
+    ngx_http_weir_header_e              type;
+    ngx_http_complex_value_t            value;
+} ngx_http_weir_header_t;
+
+
+typedef struct {
+    ngx_array_t                         zones;   /* ngx_http_weir_zone_t * */
+    ngx_array_t                         limits;  /* ngx_http_weir_limit_t * */
+
+    weir_geo_t                         *geo;     /* NULL: no database */
+    ngx_str_t                           geo_file;
+    ngx_str_t                           geo_directive;   /* first that ... */
+    ngx_http_weir_place_t               geo_place;       /* ... needs one */
+    unsigned                            geo_db_set:1;
+    unsigned                            geo_allow_set:1;
+
+    ngx_event_t                         sweep;
+} ngx_http_weir_main_conf_t;
+
+
+typedef struct {
+    ngx_array_t                         headers; /* ngx_http_weir_header_t *:
+                                                    all that any location of
+                                                    the server sets */
+} ngx_http_weir_srv_conf_t;
+
+
+typedef struct {
+    ngx_array_t                        *limits;  /* ngx_http_weir_limit_t * */
+    ngx_uint_t                          limit_status;
+    ngx_uint_t                          limit_log_level;
+    ngx_flag_t                          limit_dry_run;
+
+    weir_country_filter_t              *filter;
+    ngx_uint_t                          geo_status;
+
+    ngx_flag_t                          geo_headers;
+    ngx_array_t                        *headers; /* weir_geo_header's */
+    ngx_array_t                        *all_headers;  /* with those of
+                                                         weir_geo_headers */
+} ngx_http_weir_loc_conf_t;
+
+
+/*
+ * What has become of a request. It belongs to the main request and outlives
+ * internal redirects, so that limits are charged once and a denial is acted
+ * on once.
+ */
+
+typedef struct {
+    struct sockaddr                    *sockaddr;  /* whose country it is */
+    weir_country_t                      country;
+
+    weir_verdict_t                      limit_verdict;
+    ngx_str_t                          *zone;      /* that gave the verdict */
+
+    unsigned                            geo_evaluated:1;
+    unsigned                            geo_denied:1;
+    unsigned                            headers_set:1;
+} ngx_http_weir_ctx_t;
+
+
+/* ngx_http_weir_module.c */
+
+ngx_http_weir_ctx_t *ngx_http_weir_get_ctx(ngx_http_request_t *r);
+ngx_http_weir_ctx_t *ngx_http_weir_find_ctx(ngx_http_request_t *r);
+
+/* ngx_http_weir_conf.c */
+
+void *ngx_http_weir_create_main_conf(ngx_conf_t *cf);
+void *ngx_http_weir_create_srv_conf(ngx_conf_t *cf);
+void *ngx_http_weir_create_loc_conf(ngx_conf_t *cf);
+char *ngx_http_weir_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
+
+ngx_http_weir_place_t ngx_http_weir_place(ngx_conf_t *cf);
+char *ngx_http_weir_error_at(ngx_conf_t *cf, ngx_http_weir_place_t *place,
+    const char *fmt, ...);
+ngx_int_t ngx_http_weir_add_cleanup(ngx_conf_t *cf, ngx_pool_cleanup_pt handler,
+    void *data);
+
+extern ngx_command_t  ngx_http_weir_commands[];
+
+/* ngx_http_weir_zone.c */
+
+char *ngx_http_weir_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_http_weir_zone_t *ngx_http_weir_zone_by_name(ngx_conf_t *cf,
+    ngx_str_t *name);
+
+/* the two tags that a zone's shared memory may have */
+extern ngx_uint_t  ngx_http_weir_tags[2];
+
+/* ngx_http_weir_country_limits.c */
+
+char *ngx_http_weir_country_limits(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+weir_quota_t ngx_http_weir_entry_quota(ngx_http_weir_limit_t *limit,
+    ngx_http_weir_country_entry_t *entry);
+
+/* ngx_http_weir_shm.c */
+
+ngx_int_t ngx_http_weir_init_zones(ngx_conf_t *cf,
+    ngx_http_weir_main_conf_t *wmcf);
+ngx_int_t ngx_http_weir_init_zone(ngx_shm_zone_t *shm_zone, void *data);
+ngx_int_t ngx_http_weir_attach_zones(ngx_cycle_t *cycle,
+    ngx_http_weir_main_conf_t *wmcf);
+
+/* ngx_http_weir_geo.c */
+
+char *ngx_http_weir_geo_db(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_weir_geo_filter(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+void ngx_http_weir_need_geo(ngx_conf_t *cf, ngx_str_t *directive,
+    ngx_http_weir_place_t place);
+ngx_int_t ngx_http_weir_check_geo(ngx_conf_t *cf,
+    ngx_http_weir_main_conf_t *wmcf);
+weir_country_t *ngx_http_weir_country(ngx_http_request_t *r,
+    ngx_http_weir_ctx_t *ctx);
+size_t ngx_http_weir_address(ngx_connection_t *c, void **addr);
+
+/* ngx_http_weir_headers.c */
+
+char *ngx_http_weir_geo_headers(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_weir_geo_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_weir_merge_headers(ngx_conf_t *cf,
+    ngx_http_weir_loc_conf_t *prev, ngx_http_weir_loc_conf_t *conf);
+ngx_int_t ngx_http_weir_strip_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_weir_set_headers(ngx_http_request_t *r,
+    ngx_http_weir_ctx_t *ctx);
+
+/* ngx_http_weir_handler.c */
+
+ngx_int_t ngx_http_weir_handler(ngx_http_request_t *r);
+
+
+extern ngx_module_t  ngx_http_weir_module;
+
+
+#endif /* NGX_HTTP_WEIR_MODULE_H */

@@ -1,0 +1,437 @@
+
+/*
+ * Zones in shared memory: which tick size and which memory they get, a
+ * worker's handles to them, and housekeeping.
+ *
+ * nginx hands a zone's memory on to the next cycle if name, size and tag are
+ * the same.  What a zone's memory means depends on more than that: on the key
+ * and on the tick size.  Where one of these changes, the zone needs fresh
+ * memory, and it gets it by another tag: there are two, and a reload that
+ * can't take a zone over gives it the tag that the old cycle's has not.  (The
+ * noreuse flag is no way to do this: nginx asks the flag of the old zone when
+ * it frees memory, so a flag that comes and goes frees memory in use.)
+ */
+
+#include "ngx_http_weir_module.h"
+
+
+static ngx_int_t ngx_http_weir_collect_quotas(ngx_conf_t *cf,
+    ngx_http_weir_main_conf_t *wmcf, ngx_http_weir_zone_t *zone,
+    ngx_array_t *quotas);
+static ngx_int_t ngx_http_weir_make_budgets(ngx_conf_t *cf,
+    ngx_http_weir_limit_t *limit);
+static ngx_int_t ngx_http_weir_take_over(ngx_conf_t *cf,
+    ngx_http_weir_zone_t *zone, ngx_array_t *quotas);
+static void ngx_http_weir_sweep(ngx_event_t *ev);
+
+
+#define NGX_HTTP_WEIR_SWEEP_INTERVAL  1000
+
+
+static weir_clock_t  ngx_http_weir_sweep_clock = { weir_monotonic_now, NULL };
+
+
+/*
+ * When all of the configuration is known: every zone that is named must be
+ * defined, one tick size must serve all its quotas, and it is settled whether
+ * the zone takes its predecessor's memory over.
+ */
+
+ngx_int_t
+ngx_http_weir_init_zones(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf)
+{
+    ngx_uint_t               i;
+    ngx_array_t              quotas;
+    weir_error_t             error;
+    ngx_http_weir_zone_t   **zones;
+    ngx_http_weir_limit_t  **limits;
+
+    zones = wmcf->zones.elts;
+
+    for (i = 0; i < wmcf->zones.nelts; i++) {
+
+        if (zones[i]->shm_zone == NULL) {
+            ngx_http_weir_error_at(cf, &zones[i]->first_use,
+                                   "unknown zone \"%V\", expected "
+                                   "a \"weir_limit_zone\" that defines it",
+                                   &zones[i]->name);
+            return NGX_ERROR;
+        }
+
+        if (ngx_array_init(&quotas, cf->temp_pool, 8, sizeof(weir_quota_t))
+            != NGX_OK
+            || ngx_http_weir_collect_quotas(cf, wmcf, zones[i], &quotas)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (weir_tick_bits(quotas.elts, quotas.nelts, &zones[i]->tick_bits,
+                           &error)
+            != WEIR_OK)
+        {
+            ngx_http_weir_error_at(cf, &zones[i]->place, "zone \"%V\": %s",
+                                   &zones[i]->name, error.text);
+            return NGX_ERROR;
+        }
+
+        if (ngx_http_weir_take_over(cf, zones[i], &quotas) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    limits = wmcf->limits.elts;
+
+    for (i = 0; i < wmcf->limits.nelts; i++) {
+        if (ngx_http_weir_make_budgets(cf, limits[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_weir_add_quota(ngx_array_t *quotas, weir_quota_t quota)
+{
+    weir_quota_t  *q;
+
+    q = ngx_array_push(quotas);
+    if (q == NULL) {
+        return NGX_ERROR;
+    }
+
+    *q = quota;
+
+    return NGX_OK;
+}
+
+
+/* All quotas that the zone has to serve, under all of its limits. */
+
+static ngx_int_t
+ngx_http_weir_collect_quotas(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
+    ngx_http_weir_zone_t *zone, ngx_array_t *quotas)
+{
+    ngx_uint_t                       i, j;
+    weir_quota_t                     quota;
+    ngx_http_weir_limit_t          **limits;
+    ngx_http_weir_country_entry_t   *entries;
+
+    quota = zone->quota;
+
+    if (ngx_http_weir_add_quota(quotas, quota) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    limits = wmcf->limits.elts;
+
+    for (i = 0; i < wmcf->limits.nelts; i++) {
+
+        if (limits[i]->zone != zone) {
+            continue;
+        }
+
+        quota.burst = limits[i]->burst;
+
+        if (ngx_http_weir_add_quota(quotas, quota) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (zone->country_limits == NULL) {
+            continue;
+        }
+
+        entries = zone->country_limits->entries.elts;
+
+        for (j = 0; j < zone->country_limits->entries.nelts; j++) {
+
+            if (entries[j].off || entries[j].deny) {
+                continue;
+            }
+
+            if (entries[j].quota.burst && !limits[i]->nodelay) {
+                ngx_http_weir_error_at(cf, &limits[i]->place,
+                                       "\"burst=%uD\" of a country in "
+                                       "\"weir_country_limits\" of zone "
+                                       "\"%V\" without \"nodelay\" (delaying "
+                                       "requests) is not supported by this "
+                                       "version, expected \"nodelay\" here",
+                                       entries[j].quota.burst, &zone->name);
+                return NGX_ERROR;
+            }
+
+            if (ngx_http_weir_add_quota(quotas,
+                             ngx_http_weir_entry_quota(limits[i], &entries[j]))
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_weir_make_budgets(ngx_conf_t *cf, ngx_http_weir_limit_t *limit)
+{
+    ngx_uint_t                      i, n;
+    weir_error_t                    error;
+    weir_quota_t                    quota;
+    ngx_http_weir_zone_t           *zone;
+    ngx_http_weir_country_entry_t  *entries;
+
+    zone = limit->zone;
+
+    quota = zone->quota;
+    quota.burst = limit->burst;
+
+    if (weir_budget_make(&quota, zone->tick_bits, &limit->budget, &error)
+        != WEIR_OK)
+    {
+        goto failed;
+    }
+
+    if (zone->country_limits == NULL) {
+        return NGX_OK;
+    }
+
+    entries = zone->country_limits->entries.elts;
+    n = zone->country_limits->entries.nelts;
+
+    limit->country_budgets = ngx_pcalloc(cf->pool, n * sizeof(weir_budget_t));
+    if (limit->country_budgets == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+
+        if (entries[i].off || entries[i].deny) {
+            continue;
+        }
+
+        quota = ngx_http_weir_entry_quota(limit, &entries[i]);
+
+        if (weir_budget_make(&quota, zone->tick_bits,
+                             &limit->country_budgets[i], &error)
+            != WEIR_OK)
+        {
+            goto failed;
+        }
+    }
+
+    return NGX_OK;
+
+failed:
+
+    ngx_http_weir_error_at(cf, &limit->place, "zone \"%V\": %s",
+                           &zone->name, error.text);
+
+    return NGX_ERROR;
+}
+
+
+static ngx_shm_zone_t *
+ngx_http_weir_old_zone(ngx_conf_t *cf, ngx_shm_zone_t *shm_zone)
+{
+    ngx_uint_t        i;
+    ngx_shm_zone_t   *old;
+    ngx_list_part_t  *part;
+
+    if (cf->cycle->old_cycle == NULL) {
+        return NULL;
+    }
+
+    for (part = &cf->cycle->old_cycle->shared_memory.part;
+         part;
+         part = part->next)
+    {
+        old = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (old[i].shm.name.len == shm_zone->shm.name.len
+                && ngx_strncmp(old[i].shm.name.data, shm_zone->shm.name.data,
+                               shm_zone->shm.name.len)
+                   == 0)
+            {
+                return &old[i];
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_weir_take_over(ngx_conf_t *cf, ngx_http_weir_zone_t *zone,
+    ngx_array_t *quotas)
+{
+    char                  *reason;
+    ngx_uint_t             i;
+    weir_quota_t          *quota;
+    weir_budget_t          budget;
+    ngx_shm_zone_t        *old_shm_zone;
+    ngx_http_weir_zone_t  *old;
+
+    old_shm_zone = ngx_http_weir_old_zone(cf, zone->shm_zone);
+    if (old_shm_zone == NULL) {
+        return NGX_OK;
+    }
+
+    if (old_shm_zone->tag != &ngx_http_weir_tags[0]
+        && old_shm_zone->tag != &ngx_http_weir_tags[1])
+    {
+        reason = "was made by another module, or by this one "
+                 "before its file was replaced";
+        goto anew;
+    }
+
+    old = old_shm_zone->data;
+    reason = NULL;
+
+    if (old->key.value.len != zone->key.value.len
+        || ngx_strncmp(old->key.value.data, zone->key.value.data,
+                       zone->key.value.len)
+           != 0)
+    {
+        reason = "had another key";
+    }
+
+    quota = quotas->elts;
+
+    for (i = 0; i < quotas->nelts; i++) {
+        if (weir_budget_make(&quota[i], old->tick_bits, &budget, NULL)
+            != WEIR_OK)
+        {
+            reason = "counted time too coarsely or too finely "
+                     "for its new rates";
+        }
+    }
+
+    if (reason) {
+        zone->shm_zone->tag = old_shm_zone->tag == &ngx_http_weir_tags[0]
+                                  ? &ngx_http_weir_tags[1]
+                                  : &ngx_http_weir_tags[0];
+        goto anew;
+    }
+
+    zone->shm_zone->tag = old_shm_zone->tag;
+
+    if (old_shm_zone->shm.size != zone->shm_zone->shm.size) {
+        reason = "had another size";
+        goto anew;
+    }
+
+    zone->tick_bits = old->tick_bits;
+
+    return NGX_OK;
+
+anew:
+
+    ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                  "zone \"%V\" starts anew, without its counts: it %s",
+                  &zone->name, reason);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_weir_init_zone(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_http_weir_zone_t  *old = data;
+
+    size_t                 size;
+    weir_error_t           error;
+    ngx_slab_pool_t       *shpool;
+    ngx_http_weir_zone_t  *zone;
+
+    zone = shm_zone->data;
+
+    if (old) {
+        zone->memory = old->memory;
+        zone->size = old->size;
+        return NGX_OK;
+    }
+
+    /* One allocation takes all that the slab pool has left. */
+
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+    size = shpool->pfree * ngx_pagesize;
+
+    zone->memory = ngx_slab_alloc(shpool, size);
+    if (zone->memory == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone->size = size;
+
+    if (weir_zone_format(zone->memory, size, zone->tick_bits, &error)
+        != WEIR_OK)
+    {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                      "zone \"%V\": %s", &zone->name, error.text);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* In every worker: a handle to each zone, and in the first one housekeeping. */
+
+ngx_int_t
+ngx_http_weir_attach_zones(ngx_cycle_t *cycle, ngx_http_weir_main_conf_t *wmcf)
+{
+    ngx_uint_t              i;
+    weir_error_t            error;
+    ngx_http_weir_zone_t  **zones;
+
+    zones = wmcf->zones.elts;
+
+    for (i = 0; i < wmcf->zones.nelts; i++) {
+        if (weir_zone_attach(zones[i]->memory, zones[i]->size, zones[i]->full,
+                             &zones[i]->handle, &error)
+            != WEIR_OK)
+        {
+            ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                          "zone \"%V\": %s", &zones[i]->name, error.text);
+            return NGX_ERROR;
+        }
+    }
+
+    if (wmcf->zones.nelts == 0 || ngx_worker != 0) {
+        return NGX_OK;
+    }
+
+    wmcf->sweep.handler = ngx_http_weir_sweep;
+    wmcf->sweep.data = wmcf;
+    wmcf->sweep.log = cycle->log;
+    wmcf->sweep.cancelable = 1;
+
+    ngx_add_timer(&wmcf->sweep, NGX_HTTP_WEIR_SWEEP_INTERVAL);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_weir_sweep(ngx_event_t *ev)
+{
+    ngx_uint_t                  i;
+    ngx_http_weir_zone_t      **zones;
+    ngx_http_weir_main_conf_t  *wmcf;
+
+    wmcf = ev->data;
+    zones = wmcf->zones.elts;
+
+    for (i = 0; i < wmcf->zones.nelts; i++) {
+        weir_zone_sweep(zones[i]->handle, &ngx_http_weir_sweep_clock);
+    }
+
+    ngx_add_timer(ev, NGX_HTTP_WEIR_SWEEP_INTERVAL);
+}

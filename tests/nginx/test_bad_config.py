@@ -1,0 +1,305 @@
+"""Every mistake in a configuration is found by `nginx -t`.
+
+The message names the file and the line, quotes the offending word, and says
+what was expected. Each case is the inside of an http block; the line in which
+the mistake is ends in `#<` (without such a mark: the last line). The word is
+a pattern that has to match all that stands between two quotes.
+"""
+
+import re
+
+import pytest
+
+DB = "weir_geo_db @maxmind@;\n"
+ZONE = "weir_limit_zone $binary_remote_addr zone=one:1m rate=1r/s;\n"
+USE = "server { weir_limit zone=one burst=5 nodelay; }"
+EXPECTED = "expected|must be|must have"
+UNSUPPORTED = "not supported"
+
+RATES = ["0r/s", "10", "10r", "r/s", "10r/", "10r/x", "10r/sec", "-1r/s",
+         "1.5r/s", "10r/0s", "10r/31d", "2000000r/s", "99999999999r/s", "",
+         "10r/s,", "0x10r/s", "10R/s"]
+
+DATABASES = [
+    (DB.replace("@maxmind@", path), re.escape(path), phrase)
+    for path, phrase in [
+        ("/nonexistent/none.mmdb", "No such file"),
+        ("@files@/empty.mmdb", "empty|truncated|no .mmdb"),
+        ("@files@/short.mmdb", "truncated"),
+        ("@files@/half.mmdb", "truncated"),
+        ("@files@/almost.mmdb", "truncated"),
+        ("@files@/text.mmdb", "no .mmdb"),
+        ("@files@", "directory|regular file"),
+        ("@fixtures@/no-country.mmdb", "country"),
+    ]
+] + [
+    ("weir_geo_db @maxmind@ country=no.such.field;", "no.such.field", "field|path|found"),
+    ("weir_geo_db @maxmind@ country=;", "(country=)?", ""),
+    ("weir_geo_db @maxmind@ colour=red;", "colour=red", EXPECTED),
+    ("weir_geo_db @maxmind@ reload=;", "(reload=)?", EXPECTED),
+    (DB + DB, "weir_geo_db", "duplicate"),
+    ("weir_geo_db;", "weir_geo_db", "arguments"),
+    ("server { weir_geo_db @maxmind@; }", "weir_geo_db", "not allowed here"),
+]
+
+
+def zone_with(parameters, name="one:1m"):
+    return f"weir_limit_zone $binary_remote_addr zone={name} {parameters};"
+
+
+ZONES = [
+    *((zone_with(f"rate={rate}"), f"(rate=)?{re.escape(rate)}", EXPECTED)
+      for rate in RATES),
+    (zone_with("rate=1r/s", "one:8k"), "one|zone=one:8k", "too small.*32k"),
+    (zone_with("rate=1r/s", "one:31k"), "one|zone=one:31k", "too small.*32k"),
+    (zone_with("rate=1r/s", "one:big"), "zone=one:big", EXPECTED),
+    (zone_with("rate=1r/s", "one:-1m"), "zone=one:-1m", EXPECTED),
+    (zone_with("rate=1r/s", "one:"), "zone=one:", EXPECTED),
+    (zone_with("rate=1r/s", "one"), "zone=one", EXPECTED),
+    (zone_with("rate=1r/s", ":1m"), "zone=:1m", EXPECTED),
+    (zone_with("rate=1r/s", ""), "zone=", EXPECTED),
+    ("weir_limit_zone $uri rate=1r/s full=evict;", "zone=?", EXPECTED),
+    ("weir_limit_zone $uri zone=one:1m full=evict;", "rate=?", EXPECTED),
+    ("weir_limit_zone $uri zone=one:1m;", "weir_limit_zone|rate",
+     f"arguments|{EXPECTED}"),
+    ("weir_limit_zone zone=one:1m rate=1r/s full=evict;", ".*", ""),
+    (ZONE + ZONE, "one", "already|duplicate|twice"),
+    (ZONE.replace("weir_limit", "limit_req") + ZONE, "one",
+     "already|different|other"),
+    (zone_with("rate=1r/s algorithm=leaky"), "algorithm=leaky|leaky", EXPECTED),
+    (zone_with("rate=1r/s full=maybe"), "full=maybe|maybe", EXPECTED),
+    (zone_with("rate=1r/s colour=red"), "colour=red", EXPECTED),
+    *((zone_with(f"rate=1r/s {prefix}"), f"{prefix}|{prefix.split('=')[1]}",
+       EXPECTED)
+      for prefix in ("ipv4_prefix=0", "ipv4_prefix=33", "ipv4_prefix=-1",
+                     "ipv4_prefix=x", "ipv4_prefix=", "ipv6_prefix=0",
+                     "ipv6_prefix=129", "ipv6_prefix=64x")),
+    ("server {" + zone_with("rate=1r/s") + "}", "weir_limit_zone",
+     "not allowed here"),
+    # Each of these quotas is well served by a zone of its own.
+    (zone_with("rate=100000r/s") + "#<\n" + DB +
+     "weir_country_limits zone=one { KR rate=1r/d burst=100; }\n" + USE,
+     "1r/d burst=100", '"100000r/s.*too far apart|too far apart.*"100000r/s'),
+    (zone_with("rate=1r/d") + "#<\n" + USE.replace("burst=5", "burst=100000"),
+     "1r/d burst=100000", "too slow"),
+]
+
+
+def limit(words):
+    return ZONE + f"server {{\nweir_limit {words}; #<\n}}"
+
+
+LIMITS = [
+    (limit("zone=nope"), "nope", "unknown|not defined|no zone"),
+    (limit("zone="), "zone=", EXPECTED),
+    (limit("burst=5 nodelay"), "zone|weir_limit", EXPECTED),
+    *((limit(f"zone=one burst={burst} nodelay"), f"(burst=)?{burst}", EXPECTED)
+      for burst in ("0", "-1", "x", "", "5x", "4294967296", "1e3")),
+    (limit("zone=one burst=5 nodely"), "nodely", EXPECTED),
+    (limit("zone=one colour=red"), "colour=red", EXPECTED),
+    (limit("off zone=one"), "zone=one|off", EXPECTED),
+    (limit("zone=one nodelay; weir_limit zone=one"), "one|zone=one",
+     "duplicate|twice|already"),
+    (ZONE + "server { location / { if ($arg_x) {\nweir_limit zone=one;#<\n} } }",
+     "weir_limit", "not allowed here"),
+    *((f"{name} {code};", f"({name} )?{code}", EXPECTED)
+      for name in ("weir_limit_status", "weir_geo_status")
+      for code in ("200", "399", "600", "abc", "-1")),
+    ("weir_limit_log_level loud;", "loud", ""),
+    ("weir_limit_dry_run maybe;", "maybe", EXPECTED),
+    ("weir_limit_status 429; weir_limit_status 503;", "weir_limit_status",
+     "duplicate"),
+]
+
+
+def table(*entries, zone="zone=one", db=DB):
+    """The last entry is the wrong one."""
+    lines = "\n".join(f"{entry};" for entry in entries)
+    return (ZONE + db + f"weir_country_limits {zone} {{\n{lines} #<\n}}\n" + USE)
+
+
+COUNTRIES = [
+    *((table(f"{code} rate=1r/s"), re.escape(code), EXPECTED)
+      for code in ("UX", "kr", "KOR", "K", "continent:XX", "continent:", "eu",
+                   "Default", "private", "all")),
+    (table("KR rate=1r/s", "JP KR rate=2r/s"), "KR", "twice|duplicate|already"),
+    (table("KR KR rate=1r/s"), "KR", "twice|duplicate|already"),
+    (table("default off", "default deny"), "default", "twice|duplicate|already"),
+    (table("GB off", "UK off"), "UK|GB", "twice|duplicate|already"),
+    *((table(f"KR rate={rate}"), f"(rate=)?{re.escape(rate)}", EXPECTED)
+      for rate in RATES),
+    *((table(f"KR rate=1r/s burst={burst}"), f"(burst=)?{burst}", EXPECTED)
+      for burst in ("-1", "x", "", "4294967296")),
+    (table("KR"), "KR", EXPECTED),
+    (table("KR burst=5"), "KR|rate|burst=5", EXPECTED),
+    (table("rate=1r/s"), ".*", EXPECTED),
+    (table("KR rate=1r/s nodelay"), "nodelay", EXPECTED),
+    (table("KR rate=1r/s off"), "off|KR|rate=1r/s", EXPECTED),
+    (table("KR deny burst=5"), "deny|KR|burst=5", EXPECTED),
+    (ZONE + DB + "weir_country_limits zone=nope { #<\nKR off;\n}", "nope",
+     "unknown|not defined|no zone"),
+    (ZONE + DB + "weir_country_limits nope { #<\nKR off;\n}", "nope", EXPECTED),
+    (ZONE + DB + "weir_country_limits zone=one { KR off; }\n"
+     "weir_country_limits zone=one { #<\nJP off;\n}", "one|zone=one",
+     "twice|duplicate|already"),
+    (ZONE + DB + "server { weir_country_limits zone=one { KR off; } }",
+     "weir_country_limits", "not allowed here"),
+    (ZONE + "weir_country_limits zone=one { #<\nKR off;\n}\n" + USE,
+     "weir_country_limits", "weir_geo_db"),
+]
+
+GEO = [
+    *((f"server {{\n{directive}; #<\n}}", directive.split()[0], "weir_geo_db")
+      for directive in ("weir_geo_deny KP", "weir_geo_allow KR",
+                        "weir_geo_headers on", "weir_geo_header X-A $weir_country")),
+    *((DB + f"weir_geo_{kind} {words};", word, EXPECTED)
+      for kind in ("allow", "deny")
+      for words, word in (("XY", "XY"), ("kr", "kr"), ("KR DE NOPE", "NOPE"),
+                          ("continent:XX", "continent:XX"), ("default", "default"),
+                          ("KR DE KR", "KR"), ("all all", "all"))),
+    (DB + "weir_geo_deny KP;\nweir_geo_deny KR KP;", "KP", EXPECTED),
+    (DB + "weir_geo_deny;", "weir_geo_deny", "arguments"),
+    (DB + "weir_geo_headers maybe;", "maybe", EXPECTED),
+    (DB + "weir_geo_header X-From;", "weir_geo_header", "arguments"),
+    *((DB + f"weir_geo_header '{name}' 1;", re.escape(name), EXPECTED)
+      for name in ("X From", "X:From", "", "X\tFrom", "X-Fröm")),
+]
+
+NOT_SUPPORTED = [
+    *((f"{words};", words.split()[0], UNSUPPORTED) for words in (
+        "weir_bypass $arg_x", "weir_limit_headers ietf",
+        "weir_geo_source $arg_address", "weir_geo_dry_run on",
+        "weir_geo_override 10.0.0.0/8 KR", "weir_geo_log_level info",
+        "weir_geo_variable $city city.names.en")),
+    ("server { location / {\nweir_bypass $arg_x; #<\n} }", "weir_bypass",
+     UNSUPPORTED),
+    (zone_with("rate=1r/s algorithm=sliding_window"),
+     "algorithm=sliding_window|sliding_window", UNSUPPORTED),
+    *((limit(f"zone=one {words}"), word, UNSUPPORTED) for words, word in (
+        ("burst=5", "burst=5|burst|nodelay"),
+        ("burst=5 delay=3", "delay=3|delay"),
+        ("rate=$arg_r", r"rate=\$arg_r|rate"),
+        ("cost=$arg_c", r"cost=\$arg_c|cost"),
+        ("count=401,403", "count=401,403|count"))),
+    ("weir_geo_db @maxmind@ reload=30s;", "reload=30s|reload", UNSUPPORTED),
+    (ZONE + DB + "weir_country_limits zone=one { KR rate=1r/s burst=5; }\n"
+     "server {\nweir_limit zone=one; #<\n}", "burst=5|nodelay", UNSUPPORTED),
+]
+
+CASES = [("database", *case) for case in DATABASES] + \
+    [("zone", *case) for case in ZONES] + \
+    [("limit", *case) for case in LIMITS] + \
+    [("country", *case) for case in COUNTRIES] + \
+    [("geo", *case) for case in GEO] + \
+    [("unsupported", *case) for case in NOT_SUPPORTED]
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory, fixture_dir):
+    """Files that are no database."""
+    folder = tmp_path_factory.mktemp("files")
+    whole = (fixture_dir / "maxmind.mmdb").read_bytes()
+    for name, content in [("empty", b""), ("text", b"KR DE\n" * 1000),
+                          ("short", whole[:100]), ("half", whole[:len(whole) // 2]),
+                          ("almost", whole[:-20])]:
+        (folder / f"{name}.mmdb").write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def check(make_nginx, files, fixture_dir):
+    """Tries the inside of an http block; returns the nginx, the number of its
+    marked line, the exit status and what was said."""
+    def run(text):
+        nginx = make_nginx(words={"maxmind": fixture_dir / "maxmind.mmdb",
+                                  "fixtures": fixture_dir, "files": files})
+        if "#<" not in text:
+            text = text.rstrip("\n") + "#<"
+        nginx.configure(text)
+        lines = nginx.conf.read_text().splitlines()
+        number = next(i for i, line in enumerate(lines, 1) if "#<" in line)
+        return nginx, number, *nginx.check()
+    return run
+
+
+def case_name(value):
+    return re.sub(r"[^\w.=:/-]+", " ", value.rpartition("#<")[0] or value)[-50:] \
+        if isinstance(value, str) else ""
+
+
+@pytest.mark.parametrize("text, word, phrase", [case[1:] for case in CASES],
+                         ids=[f"{case[0]} {case_name(case[1])}" for case in CASES])
+def test_a_mistake_is_found(check, text, word, phrase):
+    nginx, number, code, said = check(text)
+    assert code == 1, f"accepted: {said}"
+    errors = [line for line in said.splitlines() if "[emerg]" in line]
+    assert len(errors) == 1, said
+    (error,) = errors
+    assert error.startswith("nginx: [emerg] ")
+    assert re.search(re.escape(f" in {nginx.conf}:") + rf"{number}$", error), error
+    quoted = re.findall(r'"([^"]*)"', error)
+    assert any(re.fullmatch(nginx.fill_in(word), q) for q in quoted), error
+    assert re.search(phrase, error), error
+    assert "alert" not in said
+
+
+GOOD = {
+    "the smallest zone": zone_with("rate=1r/s", "one:32k") + USE,
+    "a large zone": zone_with("rate=1r/s", "one:64m") + USE,
+    "a zone that nobody uses": ZONE,
+    "all parameters": zone_with("rate=10r/5s algorithm=token_bucket"
+                                " ipv4_prefix=1 ipv6_prefix=128 full=admit") + USE,
+    "parameters in another order":
+        "weir_limit_zone $uri rate=1r/s full=reject zone=one:1m;" + USE,
+    "limits before their zone": USE + ZONE,
+    "tables before their zone": DB + "weir_country_limits zone=one { KR off; }"
+                                + ZONE + USE,
+    "the database at the end": ZONE + "weir_country_limits zone=one { KR off; }"
+                               "weir_geo_deny KP;" + USE + DB,
+    "the fastest rate": zone_with("rate=1000000r/s") + USE,
+    "the slowest rate": zone_with("rate=1r/30d")
+                        + "server { weir_limit zone=one nodelay; }",
+    "all kinds of entries": table(
+        "KR JP rate=1r/s burst=0", "EU rate=1r/s burst=9", "XK off", "KP deny",
+        "continent:AF rate=5r/h", "XX rate=1r/s", "UK off", "default rate=3r/s"),
+    "a table without default": table("KR off"),
+    "a quota without nodelay": ZONE + DB + "weir_country_limits zone=one {"
+                               " KR rate=1r/s burst=0; JP rate=2r/s; }"
+                               "server { weir_limit zone=one; }",
+    "all levels": ZONE + DB + "%s server { %s location / { %s } }" % ((
+        "weir_limit zone=one burst=1 nodelay dry_run; weir_limit_status 444;"
+        " weir_limit_log_level notice; weir_limit_dry_run off; weir_geo_deny KP;"
+        " weir_geo_allow all; weir_geo_status 451; weir_geo_headers on;"
+        " weir_geo_header X-From $weir_country;",) * 3),
+    "off": ZONE + "weir_limit off; server { weir_limit off; }",
+    "a path to the country": "weir_geo_db @maxmind@ country=country.iso_code"
+                             " reload=off optional;",
+    "quotas for two zones": DB + zone_with("rate=100000r/s", "fast:1m")
+                            + zone_with("rate=1r/d", "slow:1m") + "server {"
+                            " weir_limit zone=fast; weir_limit zone=slow burst=100"
+                            " nodelay; }",
+    "variables without a database": "server { add_header A $weir_status; }",
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_what_is_right_is_accepted(check, name):
+    _, _, code, said = check(GOOD[name].replace("#<", ""))
+    assert code == 0, said
+    assert not re.search(r"\[(warn|error|alert)\]", said), said
+
+
+def test_a_limit_req_configuration_is_accepted_but_for_one_word(check):
+    text = """
+    limit_req_zone $binary_remote_addr zone=one:10m rate=1r/s;
+    limit_req_zone $server_name zone=perserver:10m rate=10r/m;
+    limit_req_status 503;
+    limit_req_log_level warn;
+    server {
+        limit_req zone=one burst=5 nodelay;
+        limit_req zone=perserver burst=10 nodelay;
+        location /search/ { limit_req zone=one burst=5 nodelay; limit_req_dry_run on; }
+    }"""
+    for words in (text, text.replace("limit_req", "weir_limit")):
+        _, _, code, said = check(words + "\n")
+        assert code == 0, said

@@ -1,0 +1,186 @@
+"""Country databases through nginx: every vendor's schema, and files that
+change or break while they are served.
+
+The small databases agree on two networks: 81.169.145.0/24 is DE and
+168.126.63.0/24 is KR.
+"""
+
+import os
+import shutil
+
+import pytest
+
+import addresses as a
+from client import get
+
+VENDORS = ["maxmind", "db-ip", "ip-location-db", "ipinfo-lite",
+           "ipinfo-country-asn", "record-24", "record-28", "record-32"]
+
+
+@pytest.fixture
+def with_database(make_nginx):
+    """An nginx whose database is a copy of a file, in its own folder."""
+    def make(source, parameters="", http="", server="location / { }"):
+        nginx = make_nginx()
+        shutil.copy(source, nginx.dir / "country.mmdb")
+        nginx.configure(f"weir_geo_db @dir@/country.mmdb {parameters};{http}",
+                        server)
+        return nginx.start()
+    return make
+
+
+class Asker:
+    """Asks a running nginx where addresses come from."""
+
+    def __init__(self, nginx):
+        self.nginx = nginx
+        self.asked = 0
+
+    def __call__(self, address):
+        self.asked += 1
+        identity = f"q{self.asked}"
+        assert get(self.nginx.port, f"/?id={identity}", address).status == 200
+        words = self.nginx.access(identity)
+        return words["weir_country"], words["weir_continent"]
+
+
+@pytest.mark.parametrize("name", VENDORS)
+def test_every_vendors_schema_is_detected(with_database, fixture_dir, name):
+    ask = Asker(with_database(fixture_dir / f"{name}.mmdb"))
+    assert ask("81.169.145.9") == ("DE", "EU")
+    assert ask(a.mapped("81.169.145.9")) == ("DE", "EU")
+    assert ask("2a01:238::9") == ("DE", "EU")
+    assert ask("168.126.63.1") == ("KR", "AS")
+    assert ask("9.9.9.9") == ("XX", "XX")
+    assert ask("10.0.0.1") == ("ZZ", "ZZ")
+
+
+def test_a_database_of_ipv4_alone_knows_no_ipv6(with_database, fixture_dir):
+    ask = Asker(with_database(fixture_dir / "ipv4-only.mmdb"))
+    assert ask("81.169.145.9") == ("DE", "EU")
+    assert ask(a.mapped("168.126.63.1")) == ("KR", "AS")
+    assert ask("2a01:238::9") == ("XX", "XX")
+
+
+def test_what_is_no_country_is_unknown(with_database, fixture_dir):
+    ask = Asker(with_database(fixture_dir / "maxmind.mmdb"))
+    assert ask("5.0.2.1")[0] == "GB"  # the file says UK
+    assert ask("5.0.3.1")[0] == "XX"  # EU
+    assert ask("5.0.4.1")[0] == "XX"  # A1
+    assert ask("5.0.0.1")[0] == "FR"  # only a registered country
+
+
+def test_an_explicit_path_finds_the_country(with_database, fixture_dir):
+    ask = Asker(with_database(fixture_dir / "custom.mmdb",
+                              "country=where.land.code"))
+    assert ask("81.169.145.9") == ("DE", "EU")
+    assert ask("168.126.63.1") == ("KR", "AS")
+
+
+def test_an_explicit_path_wins_over_the_detected_one(with_database, fixture_dir):
+    ask = Asker(with_database(fixture_dir / "maxmind.mmdb",
+                              "country=registered_country.iso_code"))
+    assert ask("81.169.145.9")[0] == "US"
+
+
+def test_a_reload_picks_up_a_replaced_file(with_database, fixture_dir):
+    nginx = with_database(fixture_dir / "ip-location-db.mmdb")
+    ask = Asker(nginx)
+    assert ask("5.0.6.1")[0] == "XX"
+    shutil.copy(fixture_dir / "ipinfo-lite.mmdb", nginx.dir / "new")
+    os.replace(nginx.dir / "new", nginx.dir / "country.mmdb")
+    nginx.reload()
+    assert ask("5.0.6.1")[0] == "TR"
+    assert ask("168.126.63.1")[0] == "KR"
+
+
+def test_replacing_the_file_alone_changes_nothing(with_database, fixture_dir):
+    nginx = with_database(fixture_dir / "ip-location-db.mmdb", "reload=off")
+    ask = Asker(nginx)
+    os.replace(shutil.copy(fixture_dir / "ipinfo-lite.mmdb", nginx.dir / "new"),
+               nginx.dir / "country.mmdb")
+    assert [ask("5.0.6.1")[0] for _ in range(4)] == ["XX"] * 4
+
+
+@pytest.mark.parametrize("size", [0, 1000, 200_000])
+def test_truncation_in_place_harms_no_worker(with_database, country_db, size):
+    """A mapped file would raise SIGBUS here. Addresses from all over the
+    database are asked for, so that untouched pages are read as well."""
+    nginx = with_database(country_db)
+    ask = Asker(nginx)
+    workers = nginx.workers()
+    clients = [f"{first}.{second}.63.1" for first in range(1, 224, 9)
+               for second in (1, 126, 200)]
+    before = [ask(client) for client in clients]
+    assert len(set(before)) > 10
+    os.truncate(nginx.dir / "country.mmdb", size)
+    assert [ask(client) for client in clients] == before
+    assert ask(a.KR)[0] == "KR"
+    assert nginx.workers() == workers
+
+
+def test_a_file_overwritten_in_place_changes_no_answer(with_database, country_db):
+    nginx = with_database(country_db)
+    ask = Asker(nginx)
+    path = nginx.dir / "country.mmdb"
+    with open(path, "r+b") as file:
+        file.write(b"\xff" * path.stat().st_size)
+    assert [ask(x)[0] for x in (a.KR, a.DE, a.US, a.KR6)] == \
+        ["KR", "DE", "US", "KR"]
+
+
+def test_a_reload_onto_a_broken_file_is_refused(with_database, country_db):
+    """The old configuration goes on, and a good file is taken again."""
+    nginx = with_database(country_db)
+    ask = Asker(nginx)
+    workers = nginx.workers()
+    os.truncate(nginx.dir / "country.mmdb", 1000)
+    nginx.allowed.append(r"\[emerg\] .*country\.mmdb")
+    with pytest.raises(AssertionError, match="reload refused"):
+        nginx.reload()
+    assert nginx.workers() == workers
+    assert ask(a.KR) == ("KR", "AS")
+    shutil.copy(country_db, nginx.dir / "country.mmdb")
+    nginx.reload()
+    assert ask(a.KR) == ("KR", "AS")
+
+
+def test_the_file_may_vanish_while_it_is_served(with_database, country_db):
+    nginx = with_database(country_db)
+    (nginx.dir / "country.mmdb").unlink()
+    nginx.kill_worker()
+    nginx.allowed.append("exited on signal 9")
+    ask = Asker(nginx)
+    assert [ask(a.KR)[0] for _ in range(6)] == ["KR"] * 6
+
+
+def test_an_optional_file_that_is_missing_leaves_all_unknown(make_nginx):
+    nginx = make_nginx("weir_geo_db @dir@/none.mmdb optional;",
+                       "location / { } location /denied { weir_geo_allow KR;"
+                       " alias @dir@/html/index.html; }").start()
+    ask = Asker(nginx)
+    assert ask(a.KR) == ("XX", "XX")
+    assert ask("10.0.0.1") == ("ZZ", "ZZ")
+    assert get(nginx.port, "/denied", a.KR).status == 403
+
+
+def test_an_allow_list_without_its_optional_file_is_warned_of(make_nginx):
+    nginx = make_nginx("weir_geo_db @dir@/none.mmdb optional; weir_geo_allow KR;",
+                       "location / { }")
+    code, text = nginx.check()
+    assert code == 0
+    assert "[warn]" in text and "none.mmdb" in text
+
+
+def test_an_optional_file_that_is_there_is_used(with_database, fixture_dir):
+    ask = Asker(with_database(fixture_dir / "maxmind.mmdb", "optional"))
+    assert ask(a.KR) == ("KR", "AS")
+
+
+def test_an_optional_file_that_is_broken_is_still_an_error(make_nginx):
+    nginx = make_nginx()
+    (nginx.dir / "broken.mmdb").write_bytes(b"no database")
+    nginx.configure("weir_geo_db @dir@/broken.mmdb optional;", "location / { }")
+    code, text = nginx.check()
+    assert code != 0
+    assert "broken.mmdb" in text
