@@ -9,6 +9,8 @@
 
 static ngx_int_t ngx_http_weir_add_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_weir_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_weir_add_handler(ngx_conf_t *cf,
+    ngx_http_phases phase, ngx_http_handler_pt handler);
 static ngx_int_t ngx_http_weir_init_process(ngx_cycle_t *cycle);
 
 static ngx_int_t ngx_http_weir_country_variable(ngx_http_request_t *r,
@@ -112,13 +114,9 @@ ngx_http_weir_add_variables(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_weir_init(ngx_conf_t *cf)
 {
-    ngx_uint_t                  i;
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
     ngx_http_weir_main_conf_t  *wmcf;
 
     wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_weir_module);
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
     if (ngx_http_weir_check_geo(cf, wmcf) != NGX_OK
         || ngx_http_weir_init_zones(cf, wmcf) != NGX_OK)
@@ -126,36 +124,50 @@ ngx_http_weir_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_POST_READ_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = ngx_http_weir_strip_handler;
-
-    if (ngx_array_push(&cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers)
-        == NULL)
+    if (ngx_http_weir_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
+                                  ngx_http_weir_strip_handler)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    /*
-     * Handlers of a phase run in reverse order of the array, and a dynamic
-     * module registers last.  At index 0 this one runs after realip's, in
-     * dynamic and static builds alike, and so sees the address that realip
-     * sets at a location's level.
-     */
+    return ngx_http_weir_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
+                                     ngx_http_weir_handler);
+}
 
-    h = cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers.elts;
 
-    for (i = cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers.nelts - 1;
-         i > 0;
-         i--)
-    {
+/*
+ * Adds a handler that runs as the last of its phase.
+ *
+ * Handlers of a phase run in reverse order of their array, and a dynamic
+ * module registers last.  At index 0 a handler runs after realip's, in dynamic
+ * and static builds alike, and so sees the address that realip sets, also at a
+ * location's level.
+ */
+
+static ngx_int_t
+ngx_http_weir_add_handler(ngx_conf_t *cf, ngx_http_phases phase,
+    ngx_http_handler_pt handler)
+{
+    ngx_uint_t                  i;
+    ngx_array_t                *handlers;
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    handlers = &cmcf->phases[phase].handlers;
+
+    if (ngx_array_push(handlers) == NULL) {
+        return NGX_ERROR;
+    }
+
+    h = handlers->elts;
+
+    for (i = handlers->nelts - 1; i > 0; i--) {
         h[i] = h[i - 1];
     }
 
-    h[0] = ngx_http_weir_handler;
+    h[0] = handler;
 
     return NGX_OK;
 }

@@ -214,13 +214,20 @@ weir_country_t *ngx_http_weir_country(ngx_http_request_t *r,
     ngx_http_weir_ctx_t *ctx);
 size_t ngx_http_weir_address(ngx_connection_t *c, void **addr);
 
-/* ngx_http_weir_headers.c */
+/* ngx_http_weir_header_conf.c */
 
 char *ngx_http_weir_geo_headers(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_weir_geo_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_weir_merge_headers(ngx_conf_t *cf,
     ngx_http_weir_loc_conf_t *prev, ngx_http_weir_loc_conf_t *conf);
+
+/* ngx_http_weir_headers.c */
+
+u_char ngx_http_weir_fold(u_char ch);
+ngx_int_t ngx_http_weir_same_name(ngx_str_t *known, u_char *name, size_t len);
+ngx_int_t ngx_http_weir_is_ours(ngx_array_t *headers, u_char *name,
+    size_t len);
 ngx_int_t ngx_http_weir_strip_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_weir_set_headers(ngx_http_request_t *r,
     ngx_http_weir_ctx_t *ctx);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the built library into a private prefix and uses it from outside, as a stranger would:
-# the example, built through the CMake package, through pkg-config, and statically; then weir.hpp.
+# the example, built through the CMake package, through pkg-config, and statically.
 # Usage: consumer.sh SOURCE_DIR BINARY_DIR
 
 set -eu

@@ -1,7 +1,6 @@
 /*
  * weir.h: the C interface of libweir, a rate limiter and country lookup that
- * any C or C++ program can embed. It is the only public header of the library
- * (weir.hpp is a thin C++ wrapper over it).
+ * any C or C++ program can embed. It is the only public header of the library.
  *
  * Conventions
  *
