@@ -112,6 +112,7 @@ ngx_http_weir_country_entry(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
     }
 
     ngx_memzero(entry, sizeof(ngx_http_weir_country_entry_t));
+    entry->place = ngx_http_weir_place(cf);
     codes = 0;
 
     for (i = 0; i < cf->args->nelts; i++) {

@@ -88,7 +88,11 @@ static ngx_int_t
 ngx_http_weir_deny(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
     ngx_http_weir_ctx_t *ctx)
 {
-    ctx->geo_denied = 1;
+    /* a denied subrequest is not the end of its main request */
+
+    if (r == r->main) {
+        ctx->geo_denied = 1;
+    }
 
     ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                   "geo denied, country: %s",

@@ -140,14 +140,16 @@ static ngx_int_t
 ngx_http_weir_strip_connection(ngx_http_request_t *r, ngx_array_t *headers,
     ngx_table_elt_t *h)
 {
-    u_char     *p, *end, *token, *last, *out;
-    ngx_str_t   kept;
+    u_char      *p, *end, *token, *last, *out;
+    ngx_str_t    kept;
+    ngx_uint_t   dropped;
 
     kept.data = ngx_pnalloc(r->pool, h->value.len + 1);
     if (kept.data == NULL) {
         return NGX_ERROR;
     }
 
+    dropped = 0;
     out = kept.data;
     p = h->value.data;
     end = p + h->value.len;
@@ -169,9 +171,12 @@ ngx_http_weir_strip_connection(ngx_http_request_t *r, ngx_array_t *headers,
              last--)
         { /* void */ }
 
-        if (last == token
-            || ngx_http_weir_is_ours(headers, token, last - token))
-        {
+        if (last == token) {
+            continue;
+        }
+
+        if (ngx_http_weir_is_ours(headers, token, last - token)) {
+            dropped = 1;
             continue;
         }
 
@@ -185,7 +190,7 @@ ngx_http_weir_strip_connection(ngx_http_request_t *r, ngx_array_t *headers,
     *out = '\0';
     kept.len = out - kept.data;
 
-    if (kept.len != h->value.len) {
+    if (dropped) {
         h->value = kept;
     }
 

@@ -12,6 +12,7 @@ static ngx_int_t ngx_http_weir_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_weir_add_handler(ngx_conf_t *cf,
     ngx_http_phases phase, ngx_http_handler_pt handler);
 static ngx_int_t ngx_http_weir_init_process(ngx_cycle_t *cycle);
+static void ngx_http_weir_exit_process(ngx_cycle_t *cycle);
 
 static ngx_int_t ngx_http_weir_country_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -46,7 +47,7 @@ ngx_module_t  ngx_http_weir_module = {
     ngx_http_weir_init_process,            /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    NULL,                                  /* exit process */
+    ngx_http_weir_exit_process,            /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -188,6 +189,19 @@ ngx_http_weir_init_process(ngx_cycle_t *cycle)
     }
 
     return ngx_http_weir_attach_zones(cycle, wmcf);
+}
+
+
+static void
+ngx_http_weir_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_weir_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_weir_module);
+
+    if (wmcf) {
+        ngx_http_weir_detach_zones(wmcf);
+    }
 }
 
 

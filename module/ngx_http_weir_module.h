@@ -34,6 +34,7 @@ typedef struct {
 
 typedef struct {
     weir_quota_t                        quota;
+    ngx_http_weir_place_t               place;
     unsigned                            burst_set:1;
     unsigned                            off:1;
     unsigned                            deny:1;
@@ -201,6 +202,7 @@ ngx_int_t ngx_http_weir_init_zones(ngx_conf_t *cf,
 ngx_int_t ngx_http_weir_init_zone(ngx_shm_zone_t *shm_zone, void *data);
 ngx_int_t ngx_http_weir_attach_zones(ngx_cycle_t *cycle,
     ngx_http_weir_main_conf_t *wmcf);
+void ngx_http_weir_detach_zones(ngx_http_weir_main_conf_t *wmcf);
 
 /* ngx_http_weir_geo.c */
 

@@ -92,10 +92,20 @@ ngx_http_weir_init_zones(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf)
 }
 
 
+/* The place is to blame if not even a zone of its own could serve the quota. */
+
 static ngx_int_t
-ngx_http_weir_add_quota(ngx_array_t *quotas, weir_quota_t quota)
+ngx_http_weir_add_quota(ngx_conf_t *cf, ngx_array_t *quotas,
+    weir_quota_t quota, ngx_http_weir_place_t *place)
 {
+    uint32_t       tick_bits;
+    weir_error_t   error;
     weir_quota_t  *q;
+
+    if (weir_tick_bits(&quota, 1, &tick_bits, &error) != WEIR_OK) {
+        ngx_http_weir_error_at(cf, place, "%s", error.text);
+        return NGX_ERROR;
+    }
 
     q = ngx_array_push(quotas);
     if (q == NULL) {
@@ -121,7 +131,7 @@ ngx_http_weir_collect_quotas(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
 
     quota = zone->quota;
 
-    if (ngx_http_weir_add_quota(quotas, quota) != NGX_OK) {
+    if (ngx_http_weir_add_quota(cf, quotas, quota, &zone->place) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -133,9 +143,12 @@ ngx_http_weir_collect_quotas(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
             continue;
         }
 
+        quota = zone->quota;
         quota.burst = limits[i]->burst;
 
-        if (ngx_http_weir_add_quota(quotas, quota) != NGX_OK) {
+        if (ngx_http_weir_add_quota(cf, quotas, quota, &limits[i]->place)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
 
@@ -162,8 +175,12 @@ ngx_http_weir_collect_quotas(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
                 return NGX_ERROR;
             }
 
-            if (ngx_http_weir_add_quota(quotas,
-                             ngx_http_weir_entry_quota(limits[i], &entries[j]))
+            quota = ngx_http_weir_entry_quota(limits[i], &entries[j]);
+
+            if (ngx_http_weir_add_quota(cf, quotas, quota,
+                                        entries[j].burst_set
+                                            ? &entries[j].place
+                                            : &limits[i]->place)
                 != NGX_OK)
             {
                 return NGX_ERROR;
@@ -416,6 +433,21 @@ ngx_http_weir_attach_zones(ngx_cycle_t *cycle, ngx_http_weir_main_conf_t *wmcf)
     ngx_add_timer(&wmcf->sweep, NGX_HTTP_WEIR_SWEEP_INTERVAL);
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_weir_detach_zones(ngx_http_weir_main_conf_t *wmcf)
+{
+    ngx_uint_t              i;
+    ngx_http_weir_zone_t  **zones;
+
+    zones = wmcf->zones.elts;
+
+    for (i = 0; i < wmcf->zones.nelts; i++) {
+        weir_zone_detach(zones[i]->handle);
+        zones[i]->handle = NULL;
+    }
 }
 
 

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <new>
 #include <random>
@@ -50,6 +51,14 @@ class ProcessesTest : public testing::TestWithParam<unsigned> {
       _exit(0);
     }
     return child;
+  }
+
+  static bool is_any_running(const std::vector<pid_t>& children) {
+    return std::ranges::any_of(children, [](pid_t child) {
+      siginfo_t ended{};
+      return waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+             ended.si_pid == 0;
+    });
   }
 
   // Waits for a child that must end by itself.
@@ -126,7 +135,9 @@ TEST_P(ProcessesTest, NeverAdmitMoreThanTheBoundWhenSomeAreKilled) {
   unsigned killed = 0;
   for (unsigned i = 0; i < kKills; ++i) {
     const uint64_t until = board_.attempts.load() + random() % (kAttempts / kKills);
-    while (board_.attempts.load() < until && board_.attempts.load() < kAttempts) sched_yield();
+    while (board_.attempts.load() < std::min(until, kAttempts) && is_any_running(children)) {
+      sched_yield();
+    }
     pid_t& victim = children[random() % children.size()];
     kill(victim, SIGKILL);
     int status = 0;

@@ -148,11 +148,14 @@ def pipeline(where, requests):
     return codes
 
 
-def raw(where, data):
-    """Sends bytes and returns all that comes back until the server closes."""
+def raw(where, data, *, wait=False):
+    """Sends bytes and returns all that comes back until the server closes.
+    Without `wait` nothing more is to be expected from this client, for which
+    nginx gives up what it still waits for."""
     with Connection(where) as connection:
         connection.send(data)
-        connection.socket.shutdown(socket.SHUT_WR)
+        if not wait:
+            connection.socket.shutdown(socket.SHUT_WR)
         try:
             return connection.stream.read()
         except ConnectionResetError:

@@ -80,8 +80,9 @@ ZONES = [
     (zone_with("rate=100000r/s") + "#<\n" + DB +
      "weir_country_limits zone=one { KR rate=1r/d burst=100; }\n" + USE,
      "1r/d burst=100", '"100000r/s.*too far apart|too far apart.*"100000r/s'),
-    (zone_with("rate=1r/d") + "#<\n" + USE.replace("burst=5", "burst=100000"),
-     "1r/d burst=100000", "too slow"),
+    # This one is not, and the burst that makes it so is the limit's.
+    (zone_with("rate=1r/d") + "\n" + USE.replace("burst=5", "burst=100000")
+     + " #<", "1r/d burst=100000", "too slow"),
 ]
 
 
@@ -241,6 +242,21 @@ def test_a_mistake_is_found(check, text, word, phrase):
     assert any(re.fullmatch(nginx.fill_in(word), q) for q in quoted), error
     assert re.search(phrase, error), error
     assert "alert" not in said
+
+
+@pytest.mark.parametrize("text, message", [
+    ("\n\nserver { weir_limit zone=nope; }\n\n", "nope"),  # found at the end
+    ("\n\nweir_limit_status 99;\n\n", "99"),           # found at once
+    ("\n\nweir_country_limits zone=nope { KR off; }\n", "nope"),
+])
+def test_a_mistake_in_an_included_file_is_placed_there(make_nginx, fixture_dir,
+                                                       text, message):
+    nginx = make_nginx(words={"maxmind": fixture_dir / "maxmind.mmdb"})
+    (nginx.dir / "part.conf").write_text(text)
+    nginx.configure(DB + "include @dir@/part.conf;\n" + ZONE)
+    code, said = nginx.check()
+    assert code == 1
+    assert re.search(rf'"{message}".* in {nginx.dir}/part.conf:3\n', said), said
 
 
 GOOD = {

@@ -7,7 +7,7 @@ by how many requests pass at once; rates are too slow to refill in a test.
 import pytest
 
 import addresses as a
-from client import Closed, get, statuses
+from client import Closed, get, raw, statuses
 
 DB = "weir_geo_db @db@;"
 ZONE = "weir_limit_zone $binary_remote_addr zone=one:1m rate=1r/m;"
@@ -169,6 +169,21 @@ def test_a_denied_request_is_not_charged(serve):
     assert passed(nginx, a.KR) == 5
 
 
+def test_a_dry_run_of_limits_denies_all_the_same(serve):
+    nginx = serve(ZONE + QUOTAS + "weir_limit_dry_run on;", LOCATION)
+    assert statuses(nginx.port, 2, address=a.KP) == [403] * 2
+    assert passed(nginx, a.FR) == 12
+
+
+def test_the_page_of_a_denied_request_is_not_charged(serve):
+    nginx = serve("weir_limit_zone $host zone=one:1m rate=1r/m;",
+                  "location / { weir_geo_deny KP; error_page 403 /page/index.html; }"
+                  "location /page { weir_limit zone=one burst=4 nodelay;"
+                  " alias @dir@/html; }")
+    assert statuses(nginx.port, 9, address=a.KP) == [403] * 9
+    assert statuses(nginx.port, 6, "/page/index.html") == [200] * 5 + [429]
+
+
 @pytest.mark.parametrize("status", [404, 444, 451, 503])
 def test_the_status_of_a_denial_can_be_chosen(serve, status):
     nginx = serve(f"weir_geo_deny KP; weir_geo_status {status};")
@@ -270,6 +285,19 @@ def test_subrequests_are_not_denied_on_their_own(serve):
     assert get(nginx.port, "/part", a.KP).status == 403
 
 
+def test_a_denied_subrequest_opens_nothing_to_its_main_request(serve):
+    """A mirror's copy is denied by a country table; what the request itself is
+    redirected to afterwards still denies."""
+    nginx = serve(ZONE + "weir_country_limits zone=one { KP deny; }",
+                  "location / { mirror /copy; error_page 502 = /closed;"
+                  " proxy_pass http://127.0.0.1:@port9@; }"
+                  "location /copy { weir_limit zone=one; }"
+                  "location /closed { weir_geo_deny KP;"
+                  " alias @dir@/html/index.html; }")
+    assert get(nginx.port, "/", a.KP).status == 403
+    assert get(nginx.port, "/", a.KR).status == 200
+
+
 @pytest.mark.parametrize("level", ["http", "server", "location"])
 def test_realip_is_honoured_at_every_level(start_nginx, country_db, level):
     realip = "set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;"
@@ -287,6 +315,31 @@ def test_realip_is_honoured_at_every_level(start_nginx, country_db, level):
     assert get(nginx.port, "/", a.KP).status == 403
     get(nginx.port, "/?id=x", a.JP)
     assert nginx.access("x")["weir_country"] == "JP"
+
+
+def test_a_location_that_changes_the_address_changes_the_country(start_nginx,
+                                                                 country_db):
+    """Also where the country has been asked for before."""
+    nginx = start_nginx(
+        DB + "weir_geo_allow private; add_header X-Early $early always;",
+        "set $early $weir_country; location / {"
+        " set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For; }",
+        realip="", words={"db": country_db})
+    answer = get(nginx.port, "/?id=x", a.KR)
+    assert answer.status == 403
+    assert answer.header("X-Early") == "ZZ"
+    assert nginx.access("x")["weir_country"] == "KR"
+
+
+def test_an_address_by_the_proxy_protocol_counts(start_nginx, country_db):
+    nginx = start_nginx(
+        DB + "weir_geo_deny KP;", "location / { }", listen="proxy_protocol",
+        realip="set_real_ip_from 127.0.0.1; real_ip_header proxy_protocol;",
+        words={"db": country_db})
+    for address, status in ((a.KR, "200"), (a.KP, "403")):
+        answer = raw(nginx.port, f"PROXY TCP4 {address} 127.0.0.1 1 80\r\n"
+                     "GET / HTTP/1.0\r\n\r\n".encode()).decode()
+        assert answer.split(" ")[1] == status
 
 
 def test_without_realip_the_header_means_nothing(start_nginx, country_db):

@@ -13,7 +13,7 @@ import pytest
 
 import addresses as a
 import upstreams
-from client import Connection, get
+from client import Connection, get, raw
 from server import wait_for
 
 SPELLINGS = ["X-Geo-Country", "x-geo-country", "X-GEO-COUNTRY", "x-GEO-coUNTry",
@@ -362,6 +362,55 @@ def test_other_headers_are_inherited_and_beside_the_geo_headers(serve):
     text = get(nginx.port, "/", a.KR, [("X-From", "CN")]).text
     assert received(text, "X-From") == ["KR"]
     assert countries(text) == ["KR"]
+
+
+def test_one_header_of_a_name_whoever_sets_it(serve):
+    nginx = serve(
+        f"location / {{ {PROXY} weir_geo_header x_geo_country \"is $weir_country\"; }}"
+        f"location /proxy {{ {PROXY} proxy_set_header X-Geo-Country own; }}")
+    spoof = [("X-Geo-Country", "CN")]
+    assert countries(get(nginx.port, "/", a.KR, spoof).text) == ["is KR"]
+    assert countries(get(nginx.port, "/proxy", a.KR, spoof).text) == ["own"]
+
+
+def test_a_locations_own_headers_replace_those_of_its_server(serve):
+    nginx = serve(f"weir_geo_header X-Outer 1; location / {{ {PROXY} }}"
+                  f"location /in {{ weir_geo_header X-Inner 2; {PROXY} }}")
+    spoof = [("X-Outer", "spoof"), ("x-inner", "spoof")]
+    for path, outer, inner in (("/", ["1"], []), ("/in", [], ["2"])):
+        text = get(nginx.port, path, a.KR, spoof).text
+        assert received(text, "X-Outer") == outer
+        assert received(text, "X-Inner") == inner
+        assert countries(text) == ["KR"]
+
+
+def test_a_redirect_leaves_the_headers_of_its_first_location_behind(serve):
+    nginx = serve(
+        "location /first { weir_geo_header X-First 1; error_page 404 = @back; }"
+        f"location @back {{ weir_geo_headers off; {PROXY} }}")
+    text = get(nginx.port, "/first", a.KR, [("X-Geo-Country", "CN")]).text
+    assert received(text, "X-First") == []
+    assert countries(text) == []
+
+
+def test_a_value_cannot_start_another_header(serve):
+    """$uri is decoded: a client can put a line break in it."""
+    nginx = serve(f"location / {{ weir_geo_header X-Path $uri; {PROXY} }}")
+    text = get(nginx.port, "/a%0d%0aX-Geo-Country:%20CN%0ax", a.KR).text
+    assert countries(text) == ["KR"]
+    assert len(received(text, "X-Path")) == 1
+
+
+@pytest.mark.parametrize("head", ["", "X-Geo-Country: CN\r\n",
+                                  "X-Geo-Country: CN\r\nx-geo-continent: NA\r\n",
+                                  "X-Geo-Country: CN\r\nX-Other: 1\r\n"])
+def test_requests_with_no_headers_of_their_own(serve, head):
+    nginx = serve(f"location / {{ {PROXY} }}")
+    request = f"GET / HTTP/1.0\r\n{head}\r\n".encode()
+    answer = raw(nginx.port, request, wait=True).decode()
+    body = answer.partition("\r\n\r\n")[2]
+    assert countries(body) == ["ZZ"] and continents(body) == ["ZZ"]
+    assert received(body, "X-Other") == (["1"] if "Other" in head else [])
 
 
 def test_static_answers_carry_no_geo_header(serve):

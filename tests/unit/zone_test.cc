@@ -139,7 +139,8 @@ TEST(Zone, FullRejectRefusesNewKeysAndKeepsOldOnes) {
   const Budget one = budget("1r/h");
   const auto zone = memory.attach(WEIR_FULL_REJECT);
   for (int i = 0; i < 16; ++i) ASSERT_EQ(take(zone, std::to_string(i), one, clock), WEIR_PASSED);
-  weir_limit_t limit = limit_on(zone, std::string("new"), one);
+  const std::string key = "new";
+  weir_limit_t limit = limit_on(zone, key, one);
   const weir_clock_t handle = clock.handle();
   EXPECT_EQ(weir_decide(&limit, 1, &handle, nullptr), WEIR_REJECTED);
   const uint64_t wait = weir_limit_retry_after(&limit);

@@ -95,9 +95,8 @@ uint64_t excess(const weir_limit_t& limit) {
   const Ticks price = refused(limit);
   if (price == kNever) return uint64_t{limit.cost} * 1000;
   const Ticks total = limit.debt + price;
-  return total > limit.budget.interval
-             ? (total - limit.budget.interval) * 1000 / limit.budget.interval
-             : 0;
+  const Ticks interval = limit.budget.interval;
+  return total > interval ? ((total - interval) * 1000 + interval / 2) / interval : 0;
 }
 
 uint64_t retry_after(const weir_limit_t& limit) {

@@ -40,9 +40,11 @@ struct Header {
   std::atomic<uint64_t> sweep_cursor;                     // lines swept so far, ever growing
 };
 
-// Counters of a few processes. Two lines, since processors fetch lines in pairs: counting never
-// makes two workers fight for a line as long as there are no more of them than stripes.
+// Counters of a few processes. A stripe is two lines long, since processors fetch lines in pairs:
+// counting never makes two workers fight for a line as long as there are no more of them than
+// stripes.
 inline constexpr unsigned kStripes = 32;
+inline constexpr size_t kStripeCounts = 2 * kCacheLine / sizeof(uint64_t);
 
 enum Counter : unsigned {
   kPassed,
@@ -58,8 +60,8 @@ enum Counter : unsigned {
   kCounters
 };
 
-struct alignas(2 * kCacheLine) Stripe {
-  std::atomic<uint64_t> counts[kCounters];
+struct alignas(kCacheLine) Stripe {
+  std::atomic<uint64_t> counts[kStripeCounts];  // indexed by Counter; the rest is room
 };
 
 // A shard is a run of lines that a key's two lines are both taken from. 256 KB: small enough to
@@ -70,10 +72,13 @@ inline constexpr uint64_t kMaxShards = uint64_t{1} << 16;
 static_assert(sizeof(Line) == kCacheLine);
 static_assert(sizeof(Header) % kCacheLine == 0 && offsetof(Header, secret) == 40);
 static_assert(sizeof(Stripe) == 2 * kCacheLine);
-static_assert(kCounters * sizeof(uint64_t) <= sizeof(Stripe));
+static_assert(kCounters <= kStripeCounts);
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
 
-inline constexpr size_t kLinesOffset = sizeof(Header) + kStripes * sizeof(Stripe);
+inline constexpr size_t kStripesOffset = 6 * kCacheLine;
+static_assert(kStripesOffset >= sizeof(Header) && kStripesOffset % sizeof(Stripe) == 0);
+
+inline constexpr size_t kLinesOffset = kStripesOffset + kStripes * sizeof(Stripe);
 static_assert(kLinesOffset % kCacheLine == 0);
 
 }  // namespace weir

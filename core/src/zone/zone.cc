@@ -20,7 +20,7 @@ constexpr uint64_t kSweepSeconds = 3600;
 constexpr uint64_t kSweepTicksBits = 36;
 
 Stripe* stripes_of(void* memory) {
-  return reinterpret_cast<Stripe*>(static_cast<uint8_t*>(memory) + sizeof(Header));
+  return reinterpret_cast<Stripe*>(static_cast<uint8_t*>(memory) + kStripesOffset);
 }
 
 Line* lines_of(void* memory) {
