@@ -241,6 +241,83 @@ ngx_http_weir_add_cleanup(ngx_conf_t *cf, ngx_pool_cleanup_pt handler,
 }
 
 
+/* No parameter, from the first on, may be given twice: one would be ignored. */
+
+ngx_int_t
+ngx_http_weir_check_repeated(ngx_conf_t *cf, ngx_uint_t first)
+{
+    size_t       len;
+    u_char      *p;
+    ngx_str_t   *value;
+    ngx_uint_t   i, j;
+
+    value = cf->args->elts;
+
+    for (i = first; i < cf->args->nelts; i++) {
+
+        p = (u_char *) ngx_strchr(value[i].data, '=');
+        len = p ? (size_t) (p + 1 - value[i].data) : value[i].len + 1;
+
+        for (j = first; j < i; j++) {
+            if (ngx_strncmp(value[i].data, value[j].data, len) == 0) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "\"%V\" is given twice (\"%V\" before), "
+                                   "expected once", &value[i], &value[j]);
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* "burst=20": the number, or NGX_ERROR with the mistake logged */
+
+ngx_int_t
+ngx_http_weir_parse_number(ngx_conf_t *cf, ngx_str_t *value, ngx_int_t min,
+    ngx_int_t max)
+{
+    u_char     *p;
+    ngx_int_t   n;
+
+    p = (u_char *) ngx_strchr(value->data, '=') + 1;
+    n = ngx_atoi(p, value->data + value->len - p);
+
+    if (n == NGX_ERROR || n < min || n > max) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value in \"%V\", "
+                           "expected a number from %i to %i", value, min, max);
+        return NGX_ERROR;
+    }
+
+    return n;
+}
+
+
+/* "rate=10r/s"; leaves the quota's burst alone */
+
+ngx_int_t
+ngx_http_weir_parse_rate(ngx_conf_t *cf, ngx_str_t *value, weir_quota_t *quota)
+{
+    weir_error_t  error;
+    weir_quota_t  parsed;
+
+    if (weir_quota_parse((char *) value->data + 5, value->len - 5, &parsed,
+                         &error)
+        != WEIR_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s", error.text);
+        return NGX_ERROR;
+    }
+
+    quota->tokens = parsed.tokens;
+    quota->period = parsed.period;
+
+    return NGX_OK;
+}
+
+
 static char *
 ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -269,6 +346,10 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
+    if (ngx_http_weir_check_repeated(cf, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     limit = ngx_pcalloc(cf->pool, sizeof(ngx_http_weir_limit_t));
     if (limit == NULL) {
         return NGX_CONF_ERROR;
@@ -278,9 +359,7 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_strncmp(value[i].data, "zone=", 5) == 0
-            && limit->zone == NULL)
-        {
+        if (ngx_strncmp(value[i].data, "zone=", 5) == 0) {
             s.data = value[i].data + 5;
             s.len = value[i].len - 5;
 
@@ -294,12 +373,9 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (ngx_strncmp(value[i].data, "burst=", 6) == 0) {
 
-            burst = ngx_atoi(value[i].data + 6, value[i].len - 6);
-            if (burst <= 0 || (uint64_t) burst >= UINT32_MAX) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid burst value \"%V\", "
-                                   "expected a number from 1 to 4294967294",
-                                   &value[i]);
+            burst = ngx_http_weir_parse_number(cf, &value[i], 1,
+                                               NGX_HTTP_WEIR_MAX_BURST);
+            if (burst == NGX_ERROR) {
                 return NGX_CONF_ERROR;
             }
 

@@ -100,11 +100,14 @@ ngx_http_weir_country_entry(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
     ngx_int_t                       burst;
     ngx_str_t                      *value;
     ngx_uint_t                      i, codes;
-    weir_quota_t                    quota;
     weir_error_t                    error;
     ngx_http_weir_country_entry_t  *entry;
 
     value = cf->args->elts;
+
+    if (ngx_http_weir_check_repeated(cf, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     entry = ngx_array_push(&limits->entries);
     if (entry == NULL) {
@@ -119,27 +122,20 @@ ngx_http_weir_country_entry(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
 
         if (ngx_strncmp(value[i].data, "rate=", 5) == 0) {
 
-            if (weir_quota_parse((char *) value[i].data + 5, value[i].len - 5,
-                                 &quota, &error)
-                != WEIR_OK)
+            if (ngx_http_weir_parse_rate(cf, &value[i], &entry->quota)
+                != NGX_OK)
             {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s", error.text);
                 return NGX_CONF_ERROR;
             }
 
-            entry->quota.tokens = quota.tokens;
-            entry->quota.period = quota.period;
             continue;
         }
 
         if (ngx_strncmp(value[i].data, "burst=", 6) == 0) {
 
-            burst = ngx_atoi(value[i].data + 6, value[i].len - 6);
-            if (burst < 0 || (uint64_t) burst >= UINT32_MAX) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid burst value \"%V\", "
-                                   "expected a number from 0 to 4294967294",
-                                   &value[i]);
+            burst = ngx_http_weir_parse_number(cf, &value[i], 0,
+                                               NGX_HTTP_WEIR_MAX_BURST);
+            if (burst == NGX_ERROR) {
                 return NGX_CONF_ERROR;
             }
 

@@ -27,6 +27,10 @@ ngx_http_weir_geo_db(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     wmcf->geo_db_set = 1;
 
+    if (ngx_http_weir_check_repeated(cf, 2) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     value = cf->args->elts;
     field = NULL;
     optional = 0;

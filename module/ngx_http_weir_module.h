@@ -22,6 +22,9 @@
 #include <weir/weir.h>
 
 
+#define NGX_HTTP_WEIR_MAX_BURST  NGX_MAX_INT32_VALUE
+
+
 /* A place in the configuration, for mistakes that are found only later. */
 
 typedef struct {
@@ -176,6 +179,12 @@ char *ngx_http_weir_error_at(ngx_conf_t *cf, ngx_http_weir_place_t *place,
     const char *fmt, ...);
 ngx_int_t ngx_http_weir_add_cleanup(ngx_conf_t *cf, ngx_pool_cleanup_pt handler,
     void *data);
+
+ngx_int_t ngx_http_weir_check_repeated(ngx_conf_t *cf, ngx_uint_t first);
+ngx_int_t ngx_http_weir_parse_number(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_int_t min, ngx_int_t max);
+ngx_int_t ngx_http_weir_parse_rate(ngx_conf_t *cf, ngx_str_t *value,
+    weir_quota_t *quota);
 
 extern ngx_command_t  ngx_http_weir_commands[];
 

@@ -53,26 +53,6 @@ ngx_http_weir_zone_by_name(ngx_conf_t *cf, ngx_str_t *name)
 }
 
 
-/* "ipv4_prefix=24": the number, or NGX_ERROR with the mistake logged */
-
-static ngx_int_t
-ngx_http_weir_prefix(ngx_conf_t *cf, ngx_str_t *value, ngx_int_t max)
-{
-    ngx_int_t  prefix;
-
-    prefix = ngx_atoi(value->data + 12, value->len - 12);
-
-    if (prefix < 1 || prefix > max) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid prefix length \"%V\", "
-                           "expected a number from 1 to %i", value, max);
-        return NGX_ERROR;
-    }
-
-    return prefix;
-}
-
-
 char *
 ngx_http_weir_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -81,7 +61,6 @@ ngx_http_weir_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_int_t                          prefix;
     ngx_str_t                         *value, name, s;
     ngx_uint_t                         i, j;
-    weir_error_t                       error;
     weir_quota_t                       quota;
     ngx_http_weir_zone_t              *zone;
     ngx_http_complex_value_t           key;
@@ -112,8 +91,12 @@ ngx_http_weir_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_http_weir_check_repeated(cf, 2) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     size = 0;
-    quota.tokens = 0;
+    ngx_memzero(&quota, sizeof(weir_quota_t));
     ngx_str_null(&name);
 
     for (i = 2; i < cf->args->nelts; i++) {
@@ -159,11 +142,7 @@ ngx_http_weir_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (ngx_strncmp(value[i].data, "rate=", 5) == 0) {
 
-            if (weir_quota_parse((char *) value[i].data + 5, value[i].len - 5,
-                                 &quota, &error)
-                != WEIR_OK)
-            {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s", error.text);
+            if (ngx_http_weir_parse_rate(cf, &value[i], &quota) != NGX_OK) {
                 return NGX_CONF_ERROR;
             }
 
@@ -172,7 +151,7 @@ ngx_http_weir_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (ngx_strncmp(value[i].data, "ipv4_prefix=", 12) == 0) {
 
-            prefix = ngx_http_weir_prefix(cf, &value[i], 32);
+            prefix = ngx_http_weir_parse_number(cf, &value[i], 1, 32);
             if (prefix == NGX_ERROR) {
                 return NGX_CONF_ERROR;
             }
@@ -183,7 +162,7 @@ ngx_http_weir_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (ngx_strncmp(value[i].data, "ipv6_prefix=", 12) == 0) {
 
-            prefix = ngx_http_weir_prefix(cf, &value[i], 128);
+            prefix = ngx_http_weir_parse_number(cf, &value[i], 1, 128);
             if (prefix == NGX_ERROR) {
                 return NGX_CONF_ERROR;
             }

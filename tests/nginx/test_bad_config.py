@@ -64,6 +64,9 @@ ZONES = [
      f"arguments|{EXPECTED}"),
     ("weir_limit_zone zone=one:1m rate=1r/s full=evict;", ".*", ""),
     (ZONE + ZONE, "one", "already|duplicate|twice"),
+    (zone_with("rate=1r/s rate=2r/s"), "rate=2r/s", "twice"),
+    (zone_with("rate=1r/s", "one:1m zone=two:1m"), "zone=two:1m", "twice"),
+    (zone_with("rate=1r/s full=evict full=evict"), "full=evict", "twice"),
     (ZONE.replace("weir_limit", "limit_req") + ZONE, "one",
      "already|different|other"),
     (zone_with("rate=1r/s algorithm=leaky"), "algorithm=leaky|leaky", EXPECTED),
@@ -91,6 +94,8 @@ def limit(words):
 
 
 LIMITS = [
+    (limit("zone=one burst=5 burst=6 nodelay"), "burst=6", "twice"),
+    (limit("zone=one zone=one"), "zone=one", "twice"),
     (limit("zone=nope"), "nope", "unknown|not defined|no zone"),
     (limit("zone="), "zone=", EXPECTED),
     (limit("burst=5 nodelay"), "zone|weir_limit", EXPECTED),
