@@ -73,7 +73,8 @@ weir_budget_t make_budget(const weir_quota_t& quota) {
 }
 
 // Never refuses in a run, and keeps every key in debt throughout.
-const weir_budget_t kGenerous = make_budget({.tokens = 10'000, .period = 1, .burst = 1'000'000'000});
+const weir_budget_t kGenerous =
+    make_budget({.tokens = 10'000, .period = 1, .burst = 1'000'000'000});
 const weir_budget_t kStingy = make_budget({.tokens = 1, .period = 3600, .burst = 0});
 
 void DecideHotKey(benchmark::State& state) {

@@ -71,7 +71,12 @@ weir_status_t weir_budget_make(const weir_quota_t* quota, uint32_t tick_bits, we
 size_t weir_zone_size_min(void) { return weir::Zone::min_size(); }
 
 weir_status_t weir_zone_format(void* memory, size_t size, uint32_t tick_bits, weir_error_t* error) {
-  return weir::Zone::format(memory, size, tick_bits, error);
+  return weir::Zone::format(memory, size, tick_bits, false, error);
+}
+
+weir_status_t weir_zone_format_zeroed(void* memory, size_t size, uint32_t tick_bits,
+                                      weir_error_t* error) {
+  return weir::Zone::format(memory, size, tick_bits, true, error);
 }
 
 weir_status_t weir_zone_attach(void* memory, size_t size, weir_full_t when_full, weir_zone_t** zone,

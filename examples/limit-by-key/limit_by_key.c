@@ -31,6 +31,7 @@ int
 main(int argc, char **argv)
 {
     char line[4096], *end;
+    long burst;
     void *memory;
     size_t length;
     uint32_t tick_bits;
@@ -50,10 +51,11 @@ main(int argc, char **argv)
         die(error.text);
     }
 
-    quota.burst = (uint32_t) strtoul(argv[2], &end, 10);
-    if (*argv[2] == '\0' || *end != '\0') {
-        die("the burst must be a number");
+    burst = strtol(argv[2], &end, 10);
+    if (*argv[2] == '\0' || *end != '\0' || burst < 0 || burst > 1000000) {
+        die("the burst must be a number from 0 to 1000000");
     }
+    quota.burst = (uint32_t) burst;
 
     /* Where it is remembered. */
 

@@ -75,6 +75,9 @@ test_zone(uint32_t tick_bits, weir_budget_t budget)
     CHECK(weir_zone_attach(memory, ZONE_SIZE, WEIR_FULL_EVICT, &zone, &error) == WEIR_MISMATCH);
     CHECK(error.text[0] != '\0' && zone == NULL);
     CHECK(weir_zone_format(memory, 64, tick_bits, &error) == WEIR_NO_MEMORY);
+    memset(memory, 0, ZONE_SIZE);
+    CHECK(weir_zone_format_zeroed(memory, ZONE_SIZE, tick_bits, &error) == WEIR_OK);
+    memset(memory, 0xff, ZONE_SIZE);
     CHECK(weir_zone_format(memory, ZONE_SIZE, tick_bits, &error) == WEIR_OK);
     CHECK(weir_zone_attach(memory, ZONE_SIZE, WEIR_FULL_EVICT, &zone, &error) == WEIR_OK);
     CHECK(weir_zone_tick_bits(zone) == tick_bits);

@@ -90,6 +90,16 @@ TEST_F(DecideTest, ALimitInDryRunNeverStopsTheRequestNorAnothersCharge) {
   EXPECT_EQ(a_->counters().rejected_dry_run, 3u);
 }
 
+TEST_F(DecideTest, LimitsThatAreAllInDryRunAreChargedAsIfTheyWereEnforced) {
+  std::array limits = {limit_on(a_, key_, budget("1r/h")), limit_on(b_, key_, budget("1r/h", 9))};
+  limits[0].dry_run = limits[1].dry_run = 1;
+  EXPECT_EQ(decide(limits), WEIR_PASSED);
+  const Ticks owed = debt(b_, key_);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(decide(limits), WEIR_REJECTED_DRY_RUN);
+  EXPECT_EQ(limits[1].verdict, WEIR_NONE);
+  EXPECT_EQ(debt(b_, key_), owed);
+}
+
 TEST_F(DecideTest, ADryRunChargesWhatItWouldHaveLetPass) {
   weir_limit_t limit = limit_on(a_, key_, budget("1r/h"));
   limit.dry_run = 1;

@@ -110,7 +110,7 @@ TEST(Budget, IsRefusedForTicksThatDoNotFitTheQuota) {
   EXPECT_EQ(make_budget(quota("1000000r/s"), 20, &budget, nullptr), WEIR_INVALID);
   EXPECT_EQ(make_budget(quota("1r/30d"), 20, &budget, nullptr), WEIR_INVALID);
   EXPECT_EQ(make_budget(quota("1r/s"), 9, &budget, nullptr), WEIR_INVALID);
-  EXPECT_EQ(make_budget(quota("1r/s"), 29, &budget, nullptr), WEIR_INVALID);
+  EXPECT_EQ(make_budget(quota("1r/s"), 28, &budget, nullptr), WEIR_INVALID);
   EXPECT_EQ(make_budget(Quota{0, 1, 0}, 20, &budget, nullptr), WEIR_INVALID);
   EXPECT_EQ(make_budget(Quota{1, 0, 0}, 20, &budget, nullptr), WEIR_INVALID);
 }

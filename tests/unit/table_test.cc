@@ -120,6 +120,17 @@ TEST_F(TableTest, TheSameWordIsFoundWhicheverLineComesFirst) {
   EXPECT_EQ(LimiterTable::peek(mirrored(7), kTwo, 1, [] { return kNow; }).debt, kOne);
 }
 
+TEST_F(TableTest, KeysThatShareATagAndALineNeverGetMoreThanOneCapacity) {
+  alignas(64) Line third{};
+  const Place one{&lines_[0], &lines_[1], 7};
+  const Place other{&lines_[0], &third, 7};
+  const auto now = [] { return kNow; };
+  third.words[0].store(make(7, kNow + 2 * kOne));  // the other key has used its budget up
+  EXPECT_EQ(LimiterTable::charge(one, kTwo, kOne, true, 1, now).verdict, Verdict::kAdmitted);
+  EXPECT_EQ(LimiterTable::peek(other, kTwo, 1, now).debt, 2 * kOne);
+  EXPECT_EQ(LimiterTable::charge(other, kTwo, kOne, true, 1, now).verdict, Verdict::kRejected);
+}
+
 TEST_F(TableTest, KeysFillLineOneHalfAndThenTheEmptierLine) {
   for (uint32_t tag = 1; tag <= 4; ++tag) charge(tag, kNow);
   EXPECT_EQ(used(0), 4u);

@@ -25,6 +25,18 @@ weir_verdict_t take(const test::ZoneHandle& zone, const std::string& key, const 
   return weir_decide(&limit, 1, &handle, nullptr);
 }
 
+TEST(ZoneFormat, OfZeroedMemoryMakesTheSameEmptyZone) {
+  SharedMemory memory(1 << 16);
+  ASSERT_EQ(weir_zone_format_zeroed(memory.address(), memory.size(), 20, nullptr), WEIR_OK);
+  weir_zone_t* zone = nullptr;
+  ASSERT_EQ(weir_zone_attach(memory.address(), memory.size(), WEIR_FULL_EVICT, &zone, nullptr),
+            WEIR_OK);
+  ManualClock clock(1'000'000'000);
+  const test::ZoneHandle handle(zone);
+  EXPECT_EQ(take(handle, "key", budget("1r/m"), clock), WEIR_PASSED);
+  EXPECT_EQ(take(handle, "key", budget("1r/m"), clock), WEIR_REJECTED);
+}
+
 TEST(ZoneFormat, RefusesWhatCannotBeAZone) {
   SharedMemory memory(1 << 20);
   auto* bytes = static_cast<uint8_t*>(memory.address());
@@ -34,7 +46,7 @@ TEST(ZoneFormat, RefusesWhatCannotBeAZone) {
   EXPECT_EQ(weir_zone_format(bytes, weir_zone_size_min() - 1, 20, &error), WEIR_NO_MEMORY);
   EXPECT_NE(std::string(error.text).find("too small"), std::string::npos);
   EXPECT_EQ(weir_zone_format(bytes, 1 << 20, 9, &error), WEIR_INVALID);
-  EXPECT_EQ(weir_zone_format(bytes, 1 << 20, 29, &error), WEIR_INVALID);
+  EXPECT_EQ(weir_zone_format(bytes, 1 << 20, 28, &error), WEIR_INVALID);
   EXPECT_EQ(weir_zone_format(bytes, weir_zone_size_min(), 20, &error), WEIR_OK);
 }
 
@@ -191,14 +203,14 @@ TEST(Zone, ARoundOfSweepsTakesAnHourAndClearsEveryDeadWordOnce) {
 }
 
 TEST(Zone, SweepingKeepsForgottenKeysForgottenWhenTheClockWraps) {
-  // At 28 bits the clock wraps in 4096 s. Keys charged before must not be alive again after.
-  ZoneMemory memory(1 << 16, 28);
+  // At 27 bits the clock wraps in 8192 s. Keys charged before must not be alive again after.
+  ZoneMemory memory(1 << 16, 27);
   ManualClock clock(1'000'000'000);
-  const Budget one = budget("1r/m", 0, 28);
+  const Budget one = budget("1r/m", 0, 27);
   const auto zone = memory.attach();
   const weir_clock_t handle = clock.handle();
   for (int i = 0; i < 500; ++i) take(zone, std::to_string(i), one, clock);
-  for (int second = 0; second < 4090; ++second) {
+  for (int second = 0; second < 8186; ++second) {
     clock.advance_seconds(1);
     weir_zone_sweep(zone.get(), &handle);
   }

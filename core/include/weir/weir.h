@@ -27,7 +27,7 @@
  *   Attaching is cheap; the handle carries a number that tells the writers
  *   of a zone apart.
  * - A process may be killed at any instruction: the others go on. A kill
- *   strands at most one charge.
+ *   strands at most one charge per limit of the request it was deciding.
  * - All other handles are immutable once built and may be read by many
  *   threads at the same time.
  */
@@ -73,8 +73,8 @@ typedef struct weir_error {
  *
  * The library has no clock of its own. The caller hands one in: a function
  * that returns nanoseconds since any fixed point, never going back, and the
- * same for all processes that share a zone. weir_decide calls it once per
- * limit, and again only where a decision needs a second reading.
+ * same for all processes that share a zone. weir_decide calls it once or twice
+ * per limit, and once more where another process has interfered.
  */
 typedef struct weir_clock {
     uint64_t (*now)(void *context);
@@ -115,7 +115,7 @@ WEIR_API weir_status_t weir_quota_parse(const char *text, size_t length,
     weir_quota_t *quota, weir_error_t *error);
 
 /*
- * A zone counts time in ticks of 2^-bits seconds. Chooses bits (10..28) for
+ * A zone counts time in ticks of 2^-bits seconds. Chooses bits (10..27) for
  * all quotas that one zone has to serve: 20, unless a fast or a very slow
  * quota forces another. Fails, naming two quotas, if none serves them all
  * with less than 1 % of rounding.
@@ -163,6 +163,12 @@ WEIR_API size_t weir_zone_size_min(void);
 /* Turns `memory` into an empty zone, whatever it held before. Nobody else may
  * be using it. Draws a new hash secret from the system. */
 WEIR_API weir_status_t weir_zone_format(void *memory, size_t size,
+    uint32_t tick_bits, weir_error_t *error);
+
+/* The same for memory that is all zero, as fresh anonymous memory is: writes
+ * the header only, so that pages are taken up as keys come. (Sweeping reads
+ * every line, and so takes up all of them within an hour.) */
+WEIR_API weir_status_t weir_zone_format_zeroed(void *memory, size_t size,
     uint32_t tick_bits, weir_error_t *error);
 
 /* Opens a formatted zone. Checks its header, and never clears anything. */
@@ -223,13 +229,14 @@ typedef struct weir_limit {
     weir_zone_t *zone;
     const void *key;
     size_t key_length;
-    weir_budget_t budget;
+    weir_budget_t budget;  /* from weir_budget_make for this zone */
     uint32_t cost;
     uint32_t dry_run;  /* not 0: judge, but never stop the request */
 
     /* Out, in ticks of the zone, if verdict is not WEIR_NONE. */
     weir_verdict_t verdict;
-    uint64_t debt;      /* what the key owes after this decision */
+    uint64_t debt;      /* what the key owes after this decision; if it could
+                           not be stored, what makes the wait right */
     uint64_t charged;   /* what this request was charged; 0 if nothing */
     uint64_t paid_at;   /* if charged: when the debt is paid, modulo 2^40 */
 } weir_limit_t;

@@ -105,13 +105,14 @@ weir_status_t choose_tick_bits(std::span<const Quota> quotas, uint32_t* bits, we
   const Quota* coarsest = nullptr;  // the quota that asks for `highest`
   for (const Quota& quota : quotas) {
     if (!is_valid(quota)) {
-      set_error(error,
-                "invalid quota \"%s\", expected at most 1000000 requests a second and a "
-                "period of 1 second to 30 days",
-                to_string(quota).c_str());
+      set_error(
+          error,
+          "invalid quota \"%s\", expected 1 to 1000000 requests a second, a period of 1 second to "
+          "30 days and a burst of at most 4294967294",
+          to_string(quota).c_str());
       return WEIR_INVALID;
     }
-    // Ranges make both loops end in range: 2^28 is above 100 million, and what is too much for
+    // Both loops end in range: 2^27 is above 100 times the largest rate, and what is too much for
     // 2^10 ticks a second is refused here.
     while (!is_fine_enough(quota, lowest)) {
       ++lowest;

@@ -1,7 +1,7 @@
 // Time as the limiters count it.
 //
-// A tick is 2^-bits seconds, where bits is fixed per zone (10..28). A time is a tick number modulo
-// 2^40, so it wraps: after 12 days with 20 bits, after 68 minutes with 28. Times are therefore
+// A tick is 2^-bits seconds, where bits is fixed per zone (10..27). A time is a tick number modulo
+// 2^40, so it wraps: after 12 days with 20 bits, after 2 hours with 27. Times are therefore
 // never compared by size. What is stored per key is the time at which its debt is paid (GCRA's
 // theoretical arrival time, TAT), and a stored time means a debt only if it lies ahead of `now` by
 // at most 2^38 ticks; everything else is in the past. No budget lets a debt grow above 2^37 ticks,
@@ -30,7 +30,7 @@ inline constexpr Ticks kMaxTolerance = Ticks{1} << 37;
 
 inline constexpr unsigned kMinTickBits = 10;
 inline constexpr unsigned kDefaultTickBits = 20;
-inline constexpr unsigned kMaxTickBits = 28;
+inline constexpr unsigned kMaxTickBits = 27;  // a million tokens a second need no more
 
 static_assert(2 * kMaxTolerance <= kHorizon);
 static_assert(2 * kHorizon < kTickMask);

@@ -1,47 +1,47 @@
 #include "zone/decide.h"
 
+#include <algorithm>
+
 #include "limiter/gcra.h"
 #include "zone/zone.h"
 
 namespace weir {
 namespace {
 
-// Charges `limit` or marks it as rejecting. True if the request may go on.
-bool charge(weir_limit_t& limit, const weir_clock_t& clock) {
-  if (limit.zone->charge(limit, clock)) {
-    limit.verdict = WEIR_PASSED;
-    return true;
-  }
+void mark_rejecting(weir_limit_t& limit) {
   limit.verdict = limit.dry_run ? WEIR_REJECTED_DRY_RUN : WEIR_REJECTED;
-  return limit.dry_run != 0;
 }
 
-// Looks all limits up and marks those that reject. True if none of them stops the request.
-bool peek_all(std::span<weir_limit_t> limits, const weir_clock_t& clock) {
-  bool passes = true;
+// Looks all limits up and marks those that reject.
+void peek_all(std::span<weir_limit_t> limits, const weir_clock_t& clock) {
   for (weir_limit_t& limit : limits) {
-    if (limit.zone->peek(limit, clock)) continue;
-    limit.verdict = limit.dry_run ? WEIR_REJECTED_DRY_RUN : WEIR_REJECTED;
-    passes &= limit.dry_run != 0;
+    if (!limit.zone->peek(limit, clock)) mark_rejecting(limit);
   }
-  return passes;
 }
 
-// Charges all limits, or none.
-bool charge_all(std::span<weir_limit_t> limits, const weir_clock_t& clock) {
+// Whether none of the limits that are enforced, or in dry run, is marked.
+bool passes(std::span<const weir_limit_t> limits, bool dry_run) {
+  const weir_verdict_t rejecting = dry_run ? WEIR_REJECTED_DRY_RUN : WEIR_REJECTED;
+  return std::ranges::none_of(limits,
+                              [&](const auto& limit) { return limit.verdict == rejecting; });
+}
+
+// Charges all limits that are enforced, or in dry run; or none, and marks the one that rejects.
+void charge_all(std::span<weir_limit_t> limits, bool dry_run, const weir_clock_t& clock) {
   for (size_t i = 0; i < limits.size(); ++i) {
-    if (limits[i].dry_run || charge(limits[i], clock)) continue;
+    if ((limits[i].dry_run != 0) != dry_run) continue;
+    if (limits[i].zone->charge(limits[i], clock)) {
+      limits[i].verdict = WEIR_PASSED;
+      continue;
+    }
+    mark_rejecting(limits[i]);
     for (weir_limit_t& earlier : limits.first(i)) {
-      if (earlier.dry_run) continue;
+      if (earlier.verdict != WEIR_PASSED || (earlier.dry_run != 0) != dry_run) continue;
       earlier.zone->refund(earlier, clock);
       earlier.verdict = WEIR_NONE;
     }
-    return false;
+    return;
   }
-  for (weir_limit_t& limit : limits) {
-    if (limit.dry_run) charge(limit, clock);
-  }
-  return true;
 }
 
 // The limit to report: the first with the gravest verdict, or the tightest if all passed.
@@ -81,11 +81,13 @@ weir_verdict_t decide(std::span<weir_limit_t> limits, const weir_clock_t& clock,
   if (limits.empty()) return WEIR_NONE;
   for (weir_limit_t& limit : limits) limit.verdict = WEIR_NONE;
 
-  const bool passes = limits.size() == 1 ? charge(limits[0], clock)
-                                         : peek_all(limits, clock) && charge_all(limits, clock);
+  if (limits.size() > 1) peek_all(limits, clock);
+  if (passes(limits, false)) {
+    charge_all(limits, false, clock);
+    if (passes(limits, false) && passes(limits, true)) charge_all(limits, true, clock);
+  }
   deciding = choose_deciding(limits);
   count(limits, deciding);
-  if (!passes) return WEIR_REJECTED;
   return limits[deciding].verdict;
 }
 

@@ -2,7 +2,8 @@
 //
 // All are looked up first, and charged only if none rejects. Between the two another process may
 // have used the budget up: then the charge itself rejects, and what was charged before it is given
-// back. Limits in dry run are charged last, so that they never need giving back.
+// back. Limits in dry run are a group of their own, to which the same applies: what one of them
+// would reject is not charged to the others, as it would not be if all were enforced.
 
 #pragma once
 

@@ -186,11 +186,18 @@ class Table {
     return view;
   }
 
+  // The live word with the tag; of several, which only another key with the same tag can bring
+  // about (it has one line in common), the one that owes the most: so a shared tag admits less, not
+  // more.
   static unsigned find_live(const View& view, uint32_t tag, Tick now) {
+    unsigned found = kWords;
     for (unsigned i = 0; i < kWords; ++i) {
-      if (tag_of(view[i]) == tag && is_ahead(tat_of(view[i]), now)) return i;
+      if (tag_of(view[i]) != tag || !is_ahead(tat_of(view[i]), now)) continue;
+      if (found == kWords || debt_at(tat_of(view[i]), now) > debt_at(tat_of(view[found]), now)) {
+        found = i;
+      }
     }
-    return kWords;
+    return found;
   }
 
   static Ticks live_debt(const View& view, uint32_t tag, Tick now) {

@@ -15,7 +15,7 @@ namespace {
 constexpr uint64_t kMinLines = 2;
 
 // Sweeping goes round within an hour, or within 2^36 ticks if that is less (it is at 25 bits and
-// more), a quarter of what correctness needs, in steps of a second.
+// more: 512 s at 27), a quarter of what correctness needs, in steps of a second.
 constexpr uint64_t kSweepSeconds = 3600;
 constexpr uint64_t kSweepTicksBits = 36;
 
@@ -40,7 +40,8 @@ bool draw_secret(uint8_t (&secret)[kSecretSize]) {
 
 size_t Zone::min_size() { return kLinesOffset + kMinLines * sizeof(Line); }
 
-weir_status_t Zone::format(void* memory, size_t size, uint32_t tick_bits, weir_error_t* error) {
+weir_status_t Zone::format(void* memory, size_t size, uint32_t tick_bits, bool is_zeroed,
+                           weir_error_t* error) {
   if (reinterpret_cast<uintptr_t>(memory) % kCacheLine != 0) {
     set_error(error, "zone memory at %p, expected an address aligned to %zu bytes", memory,
               kCacheLine);
@@ -55,7 +56,7 @@ weir_status_t Zone::format(void* memory, size_t size, uint32_t tick_bits, weir_e
     return WEIR_NO_MEMORY;
   }
   const uint64_t lines = (size - kLinesOffset) / sizeof(Line);
-  std::memset(memory, 0, size);
+  if (!is_zeroed) std::memset(memory, 0, size);
   auto* header = new (memory) Header{};
   header->layout_version = kLayoutVersion;
   header->tick_bits = tick_bits;

@@ -21,7 +21,8 @@ class Zone {
  public:
   static size_t min_size();
 
-  static weir_status_t format(void* memory, size_t size, uint32_t tick_bits, weir_error_t* error);
+  static weir_status_t format(void* memory, size_t size, uint32_t tick_bits, bool is_zeroed,
+                              weir_error_t* error);
 
   // Checks everything in the header that a wrong or foreign zone could have wrong.
   static weir_status_t check(const void* memory, size_t size, weir_error_t* error);
