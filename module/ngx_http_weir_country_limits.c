@@ -86,6 +86,13 @@ ngx_http_weir_country_limits(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     *cf = save;
 
+    if (rv == NGX_CONF_OK && limits->entries.nelts == 0) {
+        return ngx_http_weir_error_at(cf, &limits->place,
+                                      "\"weir_country_limits\" of zone "
+                                      "\"%V\" is empty, expected a line as "
+                                      "in \"KR rate=10r/s;\"", &s);
+    }
+
     return rv;
 }
 

@@ -7,6 +7,8 @@
 
 
 static ngx_int_t ngx_http_weir_geo_is_missing(ngx_str_t *file);
+static ngx_http_weir_filter_t *ngx_http_weir_new_filter(ngx_conf_t *cf);
+static ngx_int_t ngx_http_weir_geo_variable_is_used(ngx_conf_t *cf);
 
 
 /* weir_geo_db FILE [reload=off] [country=PATH.TO.FIELD] [optional]; */
@@ -115,45 +117,30 @@ ngx_http_weir_geo_filter(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_weir_loc_conf_t *wlcf = conf;
 
-    ngx_str_t                  *value;
-    ngx_uint_t                  i, allow;
-    weir_error_t                error;
-    weir_status_t               status;
-    ngx_http_weir_main_conf_t  *wmcf;
+    ngx_str_t      *value;
+    ngx_uint_t      i, allow;
+    weir_error_t    error;
+    weir_status_t   status;
 
     value = cf->args->elts;
     allow = ngx_strcmp(cmd->name.data, "weir_geo_allow") == 0;
 
     ngx_http_weir_need_geo(cf, &cmd->name, ngx_http_weir_place(cf));
 
-    if (allow) {
-        wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_weir_module);
-        wmcf->geo_allow_set = 1;
-    }
-
     if (wlcf->filter == NULL) {
 
-        wlcf->filter = weir_country_filter_new();
+        wlcf->filter = ngx_http_weir_new_filter(cf);
         if (wlcf->filter == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        if (ngx_http_weir_add_cleanup(cf,
-                             (ngx_pool_cleanup_pt) weir_country_filter_free,
-                             wlcf->filter)
-            != NGX_OK)
-        {
-            weir_country_filter_free(wlcf->filter);
             return NGX_CONF_ERROR;
         }
     }
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        status = allow ? weir_country_filter_allow(wlcf->filter,
+        status = allow ? weir_country_filter_allow(wlcf->filter->lists,
                                                    (char *) value[i].data,
                                                    value[i].len, &error)
-                       : weir_country_filter_deny(wlcf->filter,
+                       : weir_country_filter_deny(wlcf->filter->lists,
                                                   (char *) value[i].data,
                                                   value[i].len, &error);
 
@@ -165,6 +152,42 @@ ngx_http_weir_geo_filter(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_http_weir_filter_t *
+ngx_http_weir_new_filter(ngx_conf_t *cf)
+{
+    ngx_http_weir_filter_t     *filter, **slot;
+    ngx_http_weir_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_weir_module);
+
+    filter = ngx_palloc(cf->pool, sizeof(ngx_http_weir_filter_t));
+    slot = ngx_array_push(&wmcf->filters);
+    if (filter == NULL || slot == NULL) {
+        return NULL;
+    }
+
+    filter->place = ngx_http_weir_place(cf);
+
+    filter->lists = weir_country_filter_new();
+    if (filter->lists == NULL) {
+        return NULL;
+    }
+
+    if (ngx_http_weir_add_cleanup(cf,
+                             (ngx_pool_cleanup_pt) weir_country_filter_free,
+                             filter->lists)
+        != NGX_OK)
+    {
+        weir_country_filter_free(filter->lists);
+        return NULL;
+    }
+
+    *slot = filter;
+
+    return filter;
 }
 
 
@@ -188,6 +211,10 @@ ngx_http_weir_need_geo(ngx_conf_t *cf, ngx_str_t *directive,
 ngx_int_t
 ngx_http_weir_check_geo(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf)
 {
+    ngx_uint_t                i;
+    weir_country_t            unknown;
+    ngx_http_weir_filter_t  **filter;
+
     if (wmcf->geo_directive.len && !wmcf->geo_db_set) {
         ngx_http_weir_error_at(cf, &wmcf->geo_place,
                                "\"%V\" has no country database to ask, "
@@ -196,14 +223,61 @@ ngx_http_weir_check_geo(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf)
         return NGX_ERROR;
     }
 
-    if (wmcf->geo_allow_set && wmcf->geo == NULL) {
-        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "\"weir_geo_allow\" without a country database denies "
-                      "every client that is not private, since \"%V\" "
-                      "is missing", &wmcf->geo_file);
+    /* A shared log format may well name it; see also weir_limit_zone. */
+
+    if (!wmcf->geo_db_set && ngx_http_weir_geo_variable_is_used(cf)) {
+        ngx_log_error(NGX_LOG_NOTICE, cf->log, 0,
+                      "\"$weir_country\" or \"$weir_continent\" is used, and "
+                      "without \"weir_geo_db FILE\" every public address "
+                      "is \"XX\"");
+    }
+
+    if (wmcf->geo) {
+        return NGX_OK;
+    }
+
+    /* An optional database is missing: who comes from nowhere known? */
+
+    weir_geo_country(NULL, NULL, 0, &unknown);
+    filter = wmcf->filters.elts;
+
+    for (i = 0; i < wmcf->filters.nelts; i++) {
+        if (!weir_country_filter_permits(filter[i]->lists, &unknown)) {
+            ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                          "without a country database, this allow or deny "
+                          "list denies every client that is not private "
+                          "in %V:%ui",
+                          &filter[i]->place.file, filter[i]->place.line);
+        }
     }
 
     return NGX_OK;
+}
+
+
+/* Whether anything in the configuration refers to a geo variable. */
+
+static ngx_int_t
+ngx_http_weir_geo_variable_is_used(ngx_conf_t *cf)
+{
+    ngx_uint_t                  i;
+    ngx_http_variable_t        *v;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    v = cmcf->variables.elts;
+
+    for (i = 0; i < cmcf->variables.nelts; i++) {
+        if ((v[i].name.len == 12
+             && ngx_strncmp(v[i].name.data, "weir_country", 12) == 0)
+            || (v[i].name.len == 14
+                && ngx_strncmp(v[i].name.data, "weir_continent", 14) == 0))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -7,10 +7,13 @@
 #include "ngx_http_weir_module.h"
 
 
-static ngx_int_t ngx_http_weir_deny(ngx_http_request_t *r,
-    ngx_http_weir_loc_conf_t *wlcf, ngx_http_weir_ctx_t *ctx);
 static ngx_int_t ngx_http_weir_filter(ngx_http_request_t *r,
     ngx_http_weir_loc_conf_t *wlcf, ngx_http_weir_ctx_t *ctx);
+static ngx_int_t ngx_http_weir_deny(ngx_http_request_t *r,
+    ngx_http_weir_loc_conf_t *wlcf, ngx_http_weir_ctx_t *ctx);
+static ngx_http_weir_country_entry_t *ngx_http_weir_entry(
+    ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx,
+    ngx_http_weir_zone_t *zone);
 static ngx_int_t ngx_http_weir_limit(ngx_http_request_t *r,
     ngx_http_weir_loc_conf_t *wlcf, ngx_http_weir_ctx_t *ctx);
 static ngx_int_t ngx_http_weir_key(ngx_http_request_t *r,
@@ -19,7 +22,7 @@ static void ngx_http_weir_log_limit(ngx_http_request_t *r,
     ngx_http_weir_loc_conf_t *wlcf, weir_limit_t *limit, ngx_str_t *zone);
 
 
-static weir_clock_t  ngx_http_weir_clock = { weir_monotonic_now, NULL };
+weir_clock_t  ngx_http_weir_clock = { weir_monotonic_now, NULL };
 
 
 ngx_int_t
@@ -49,7 +52,9 @@ ngx_http_weir_handler(ngx_http_request_t *r)
 
     if (!ctx->geo_denied) {
 
-        if (wlcf->filter && r == r->main) {
+        /* as nginx's access rules: at each pass, but not for subrequests */
+
+        if (r == r->main) {
             rc = ngx_http_weir_filter(r, wlcf, ctx);
             if (rc != NGX_DECLINED) {
                 return rc;
@@ -68,19 +73,41 @@ ngx_http_weir_handler(ngx_http_request_t *r)
 }
 
 
+/* The allow and deny lists, and what weir_country_limits deny. */
+
 static ngx_int_t
 ngx_http_weir_filter(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
     ngx_http_weir_ctx_t *ctx)
 {
-    ctx->geo_evaluated = 1;
+    ngx_uint_t                       i;
+    ngx_http_weir_limit_t          **limits;
+    ngx_http_weir_country_entry_t   *entry;
 
-    if (weir_country_filter_permits(wlcf->filter,
-                                    ngx_http_weir_country(r, ctx)))
-    {
+    if (wlcf->filter) {
+        ctx->geo_evaluated = 1;
+
+        if (!weir_country_filter_permits(wlcf->filter->lists,
+                                         ngx_http_weir_country(r, ctx)))
+        {
+            return ngx_http_weir_deny(r, wlcf, ctx);
+        }
+    }
+
+    if (wlcf->limits == NULL) {
         return NGX_DECLINED;
     }
 
-    return ngx_http_weir_deny(r, wlcf, ctx);
+    limits = wlcf->limits->elts;
+
+    for (i = 0; i < wlcf->limits->nelts; i++) {
+        entry = ngx_http_weir_entry(r, ctx, limits[i]->zone);
+
+        if (entry && entry->deny) {
+            return ngx_http_weir_deny(r, wlcf, ctx);
+        }
+    }
+
+    return NGX_DECLINED;
 }
 
 
@@ -88,11 +115,7 @@ static ngx_int_t
 ngx_http_weir_deny(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
     ngx_http_weir_ctx_t *ctx)
 {
-    /* a denied subrequest is not the end of its main request */
-
-    if (r == r->main) {
-        ctx->geo_denied = 1;
-    }
+    ctx->geo_denied = 1;
 
     ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                   "geo denied, country: %s",
@@ -102,19 +125,43 @@ ngx_http_weir_deny(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
 }
 
 
+/* What weir_country_limits say for this client and zone; NULL: nothing. */
+
+static ngx_http_weir_country_entry_t *
+ngx_http_weir_entry(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx,
+    ngx_http_weir_zone_t *zone)
+{
+    int32_t                         found;
+    ngx_http_weir_country_entry_t  *entries;
+
+    if (zone->country_limits == NULL) {
+        return NULL;
+    }
+
+    found = weir_country_map_find(zone->country_limits->map,
+                                  ngx_http_weir_country(r, ctx));
+    if (found < 0) {
+        return NULL;
+    }
+
+    entries = zone->country_limits->entries.elts;
+
+    return &entries[found];
+}
+
+
 static ngx_int_t
 ngx_http_weir_limit(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
     ngx_http_weir_ctx_t *ctx)
 {
     size_t                           deciding;
-    int32_t                          found;
     ngx_int_t                        rc;
     ngx_str_t                        key;
     ngx_uint_t                       i, n;
     weir_limit_t                    *limits, *limit;
     ngx_http_weir_zone_t           **zones;
     ngx_http_weir_limit_t          **conf;
-    ngx_http_weir_country_entry_t   *entry;
+    ngx_http_weir_country_entry_t   *entry, *entries;
 
     conf = wlcf->limits->elts;
 
@@ -130,22 +177,16 @@ ngx_http_weir_limit(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
         limit = &limits[n];
         limit->budget = conf[i]->budget;
 
-        if (conf[i]->zone->country_limits) {
-            found = weir_country_map_find(conf[i]->zone->country_limits->map,
-                                          ngx_http_weir_country(r, ctx));
-            if (found >= 0) {
-                entry = conf[i]->zone->country_limits->entries.elts;
+        entry = ngx_http_weir_entry(r, ctx, conf[i]->zone);
 
-                if (entry[found].deny) {
-                    return ngx_http_weir_deny(r, wlcf, ctx);
-                }
+        if (entry) {
 
-                if (entry[found].off) {
-                    continue;
-                }
-
-                limit->budget = conf[i]->country_budgets[found];
+            if (entry->off) {
+                continue;
             }
+
+            entries = conf[i]->zone->country_limits->entries.elts;
+            limit->budget = conf[i]->country_budgets[entry - entries];
         }
 
         rc = ngx_http_weir_key(r, conf[i]->zone, &key);

@@ -39,21 +39,9 @@ ngx_http_weir_geo_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_str_t                         *value, *name;
     ngx_uint_t                         i;
+    ngx_http_header_t                 *known;
     ngx_http_weir_header_t            *header, **headers;
     ngx_http_compile_complex_value_t   ccv;
-
-    /* Changing these would change what nginx itself has made of a request. */
-
-    static ngx_str_t  reserved[] = {
-        ngx_string("host"),
-        ngx_string("connection"),
-        ngx_string("content-length"),
-        ngx_string("transfer-encoding"),
-        ngx_string("te"),
-        ngx_string("upgrade"),
-        ngx_string("expect"),
-        ngx_null_string
-    };
 
     value = cf->args->elts;
     name = &value[1];
@@ -75,12 +63,19 @@ ngx_http_weir_geo_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    for (i = 0; reserved[i].len; i++) {
-        if (ngx_http_weir_same_name(&reserved[i], name->data, name->len)) {
+    /*
+     * nginx keeps pointers to the headers that it knows, and goes on using
+     * what the client sent.  X-Real-IP it knows for realip only.
+     */
+
+    for (known = ngx_http_headers_in; known->name.len; known++) {
+        if (ngx_http_weir_same_name(&known->name, name->data, name->len)
+            && ngx_strcasecmp(known->name.data, (u_char *) "X-Real-IP") != 0)
+        {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "header \"%V\" can't be set by "
                                "\"weir_geo_header\", expected one that "
-                               "nginx does not act on itself", name);
+                               "nginx does not read itself", name);
             return NGX_CONF_ERROR;
         }
     }
@@ -156,8 +151,9 @@ ngx_http_weir_add_header(ngx_conf_t *cf, ngx_array_t *headers, ngx_str_t *name,
 
 
 /*
- * What a location sets is made at merge time: weir_geo_headers' two headers
- * and those of weir_geo_header, of which one of the same name goes first.
+ * What a location sets is made at merge time: weir_geo_headers' two headers,
+ * unless weir_geo_header sets one of the same name, and then those of
+ * weir_geo_header, whose values may refer to the former.
  */
 
 char *
@@ -194,6 +190,18 @@ ngx_http_weir_merge_headers(ngx_conf_t *cf, ngx_http_weir_loc_conf_t *prev,
             return NGX_CONF_ERROR;
         }
 
+        for (i = 0; conf->geo_headers && i < 2; i++) {
+            if ((conf->headers == NULL
+                 || !ngx_http_weir_is_ours(conf->headers, geo[i].name.data,
+                                           geo[i].name.len))
+                && ngx_http_weir_add_header(cf, conf->all_headers,
+                                            &geo[i].name, geo[i].type)
+                   == NULL)
+            {
+                return NGX_CONF_ERROR;
+            }
+        }
+
         if (conf->headers) {
             header = conf->headers->elts;
 
@@ -204,17 +212,6 @@ ngx_http_weir_merge_headers(ngx_conf_t *cf, ngx_http_weir_loc_conf_t *prev,
                 }
 
                 *slot = header[i];
-            }
-        }
-
-        for (i = 0; conf->geo_headers && i < 2; i++) {
-            if (!ngx_http_weir_is_ours(conf->all_headers, geo[i].name.data,
-                                       geo[i].name.len)
-                && ngx_http_weir_add_header(cf, conf->all_headers,
-                                            &geo[i].name, geo[i].type)
-                   == NULL)
-            {
-                return NGX_CONF_ERROR;
             }
         }
     }

@@ -3,9 +3,10 @@
  * Request headers for the upstream, which no client can spoof.
  *
  * What a client sent under a name that weir sets is removed at once, in the
- * POST_READ phase and for all locations of the server, before the rewrite
- * phase can read and keep it as $http_name; and the headers are set anew in
- * every PREACCESS pass, since internal redirects change the location.
+ * first phase that the request goes through and for all locations of the
+ * server, before the rewrite module can read and keep it as $http_name; and
+ * the headers are set anew in every PREACCESS pass, since internal redirects
+ * change the location.
  *
  * nginx's upstream modules copy r->headers_in.headers as they find it, with
  * elements marked as deleted, so removing means another list.  Elements stay
@@ -92,6 +93,7 @@ ngx_http_weir_strip_handler(ngx_http_request_t *r)
     ngx_uint_t                 i, n;
     ngx_list_part_t           *part;
     ngx_table_elt_t           *h;
+    ngx_http_weir_ctx_t       *ctx;
     ngx_http_weir_srv_conf_t  *wscf;
 
     static ngx_str_t  connection = ngx_string("connection");
@@ -102,6 +104,16 @@ ngx_http_weir_strip_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
+    ctx = ngx_http_weir_get_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ctx->headers_stripped) {
+        return NGX_DECLINED;
+    }
+
+    ctx->headers_stripped = 1;
     n = 0;
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {

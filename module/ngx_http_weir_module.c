@@ -10,7 +10,7 @@
 static ngx_int_t ngx_http_weir_add_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_weir_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_weir_add_handler(ngx_conf_t *cf,
-    ngx_http_phases phase, ngx_http_handler_pt handler);
+    ngx_http_phases phase, ngx_http_handler_pt handler, ngx_uint_t first);
 static ngx_int_t ngx_http_weir_init_process(ngx_cycle_t *cycle);
 static void ngx_http_weir_exit_process(ngx_cycle_t *cycle);
 
@@ -125,20 +125,32 @@ ngx_http_weir_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    /*
+     * A request that nginx refuses before its phases begin (400, 414, 494)
+     * may still be redirected by error_page, and then starts at one of the
+     * rewrite phases.
+     */
+
     if (ngx_http_weir_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
-                                  ngx_http_weir_strip_handler)
-        != NGX_OK)
+                                  ngx_http_weir_strip_handler, 0)
+        != NGX_OK
+        || ngx_http_weir_add_handler(cf, NGX_HTTP_SERVER_REWRITE_PHASE,
+                                     ngx_http_weir_strip_handler, 1)
+           != NGX_OK
+        || ngx_http_weir_add_handler(cf, NGX_HTTP_REWRITE_PHASE,
+                                     ngx_http_weir_strip_handler, 1)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     return ngx_http_weir_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
-                                     ngx_http_weir_handler);
+                                     ngx_http_weir_handler, 0);
 }
 
 
 /*
- * Adds a handler that runs as the last of its phase.
+ * Adds a handler that runs as the first or as the last of its phase.
  *
  * Handlers of a phase run in reverse order of their array, and a dynamic
  * module registers last.  At index 0 a handler runs after realip's, in dynamic
@@ -148,7 +160,7 @@ ngx_http_weir_init(ngx_conf_t *cf)
 
 static ngx_int_t
 ngx_http_weir_add_handler(ngx_conf_t *cf, ngx_http_phases phase,
-    ngx_http_handler_pt handler)
+    ngx_http_handler_pt handler, ngx_uint_t first)
 {
     ngx_uint_t                  i;
     ngx_array_t                *handlers;
@@ -163,12 +175,13 @@ ngx_http_weir_add_handler(ngx_conf_t *cf, ngx_http_phases phase,
     }
 
     h = handlers->elts;
+    i = handlers->nelts - 1;
 
-    for (i = handlers->nelts - 1; i > 0; i--) {
+    for ( /* void */ ; !first && i > 0; i--) {
         h[i] = h[i - 1];
     }
 
-    h[0] = handler;
+    h[i] = handler;
 
     return NGX_OK;
 }

@@ -105,16 +105,24 @@ typedef struct {
 } ngx_http_weir_header_t;
 
 
+/* A level's allow and deny lists, and where they stand. */
+
+typedef struct {
+    weir_country_filter_t              *lists;
+    ngx_http_weir_place_t               place;
+} ngx_http_weir_filter_t;
+
+
 typedef struct {
     ngx_array_t                         zones;   /* ngx_http_weir_zone_t * */
     ngx_array_t                         limits;  /* ngx_http_weir_limit_t * */
+    ngx_array_t                         filters; /* ngx_http_weir_filter_t * */
 
     weir_geo_t                         *geo;     /* NULL: no database */
     ngx_str_t                           geo_file;
     ngx_str_t                           geo_directive;   /* first that ... */
     ngx_http_weir_place_t               geo_place;       /* ... needs one */
     unsigned                            geo_db_set:1;
-    unsigned                            geo_allow_set:1;
 
     ngx_event_t                         sweep;
 } ngx_http_weir_main_conf_t;
@@ -133,7 +141,7 @@ typedef struct {
     ngx_uint_t                          limit_log_level;
     ngx_flag_t                          limit_dry_run;
 
-    weir_country_filter_t              *filter;
+    ngx_http_weir_filter_t             *filter;
     ngx_uint_t                          geo_status;
 
     ngx_flag_t                          geo_headers;
@@ -158,6 +166,7 @@ typedef struct {
 
     unsigned                            geo_evaluated:1;
     unsigned                            geo_denied:1;
+    unsigned                            headers_stripped:1;
     unsigned                            headers_set:1;
 } ngx_http_weir_ctx_t;
 
@@ -174,19 +183,21 @@ void *ngx_http_weir_create_srv_conf(ngx_conf_t *cf);
 void *ngx_http_weir_create_loc_conf(ngx_conf_t *cf);
 char *ngx_http_weir_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
 
-ngx_http_weir_place_t ngx_http_weir_place(ngx_conf_t *cf);
-char *ngx_http_weir_error_at(ngx_conf_t *cf, ngx_http_weir_place_t *place,
-    const char *fmt, ...);
 ngx_int_t ngx_http_weir_add_cleanup(ngx_conf_t *cf, ngx_pool_cleanup_pt handler,
     void *data);
 
+extern ngx_command_t  ngx_http_weir_commands[];
+
+/* ngx_http_weir_parse.c */
+
+ngx_http_weir_place_t ngx_http_weir_place(ngx_conf_t *cf);
+char *ngx_http_weir_error_at(ngx_conf_t *cf, ngx_http_weir_place_t *place,
+    const char *fmt, ...);
 ngx_int_t ngx_http_weir_check_repeated(ngx_conf_t *cf, ngx_uint_t first);
 ngx_int_t ngx_http_weir_parse_number(ngx_conf_t *cf, ngx_str_t *value,
     ngx_int_t min, ngx_int_t max);
 ngx_int_t ngx_http_weir_parse_rate(ngx_conf_t *cf, ngx_str_t *value,
     weir_quota_t *quota);
-
-extern ngx_command_t  ngx_http_weir_commands[];
 
 /* ngx_http_weir_zone.c */
 
@@ -246,6 +257,8 @@ ngx_int_t ngx_http_weir_set_headers(ngx_http_request_t *r,
 /* ngx_http_weir_handler.c */
 
 ngx_int_t ngx_http_weir_handler(ngx_http_request_t *r);
+
+extern weir_clock_t  ngx_http_weir_clock;
 
 
 extern ngx_module_t  ngx_http_weir_module;

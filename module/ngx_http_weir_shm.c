@@ -28,9 +28,6 @@ static void ngx_http_weir_sweep(ngx_event_t *ev);
 #define NGX_HTTP_WEIR_SWEEP_INTERVAL  1000
 
 
-static weir_clock_t  ngx_http_weir_sweep_clock = { weir_monotonic_now, NULL };
-
-
 /*
  * When all of the configuration is known: every zone that is named must be
  * defined, one tick size must serve all its quotas, and it is settled whether
@@ -124,7 +121,7 @@ static ngx_int_t
 ngx_http_weir_collect_quotas(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
     ngx_http_weir_zone_t *zone, ngx_array_t *quotas)
 {
-    ngx_uint_t                       i, j;
+    ngx_uint_t                       i, j, n;
     weir_quota_t                     quota;
     ngx_http_weir_limit_t          **limits;
     ngx_http_weir_country_entry_t   *entries;
@@ -133,6 +130,24 @@ ngx_http_weir_collect_quotas(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
 
     if (ngx_http_weir_add_quota(cf, quotas, quota, &zone->place) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    entries = NULL;
+    n = 0;
+
+    if (zone->country_limits) {
+        entries = zone->country_limits->entries.elts;
+        n = zone->country_limits->entries.nelts;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (entries[i].quota.tokens
+            && ngx_http_weir_add_quota(cf, quotas, entries[i].quota,
+                                       &entries[i].place)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     limits = wmcf->limits.elts;
@@ -152,15 +167,9 @@ ngx_http_weir_collect_quotas(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
             return NGX_ERROR;
         }
 
-        if (zone->country_limits == NULL) {
-            continue;
-        }
+        for (j = 0; j < n; j++) {
 
-        entries = zone->country_limits->entries.elts;
-
-        for (j = 0; j < zone->country_limits->entries.nelts; j++) {
-
-            if (entries[j].off || entries[j].deny) {
+            if (entries[j].quota.tokens == 0) {
                 continue;
             }
 
@@ -177,10 +186,7 @@ ngx_http_weir_collect_quotas(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
 
             quota = ngx_http_weir_entry_quota(limits[i], &entries[j]);
 
-            if (ngx_http_weir_add_quota(cf, quotas, quota,
-                                        entries[j].burst_set
-                                            ? &entries[j].place
-                                            : &limits[i]->place)
+            if (ngx_http_weir_add_quota(cf, quotas, quota, &limits[i]->place)
                 != NGX_OK)
             {
                 return NGX_ERROR;
@@ -226,7 +232,13 @@ ngx_http_weir_make_budgets(ngx_conf_t *cf, ngx_http_weir_limit_t *limit)
 
     for (i = 0; i < n; i++) {
 
-        if (entries[i].off || entries[i].deny) {
+        /*
+         * A subrequest may meet a country that is denied, since these are
+         * denied as main requests only: the zone's own rate goes for it.
+         */
+
+        if (entries[i].quota.tokens == 0) {
+            limit->country_budgets[i] = limit->budget;
             continue;
         }
 
@@ -303,7 +315,7 @@ ngx_http_weir_take_over(ngx_conf_t *cf, ngx_http_weir_zone_t *zone,
         && old_shm_zone->tag != &ngx_http_weir_tags[1])
     {
         reason = "was made by another module, or by this one "
-                 "before its file was replaced";
+                 "loaded from another file";
         goto anew;
     }
 
@@ -387,7 +399,13 @@ ngx_http_weir_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 
     zone->size = size;
 
-    if (weir_zone_format(zone->memory, size, zone->tick_bits, &error)
+    /* fresh shared memory is zero, but for what a debugging allocator does */
+
+#if (NGX_DEBUG_MALLOC)
+    ngx_memzero(zone->memory, size);
+#endif
+
+    if (weir_zone_format_zeroed(zone->memory, size, zone->tick_bits, &error)
         != WEIR_OK)
     {
         ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
@@ -462,7 +480,7 @@ ngx_http_weir_sweep(ngx_event_t *ev)
     zones = wmcf->zones.elts;
 
     for (i = 0; i < wmcf->zones.nelts; i++) {
-        weir_zone_sweep(zones[i]->handle, &ngx_http_weir_sweep_clock);
+        weir_zone_sweep(zones[i]->handle, &ngx_http_weir_clock);
     }
 
     ngx_add_timer(ev, NGX_HTTP_WEIR_SWEEP_INTERVAL);

@@ -152,12 +152,18 @@ COUNTRIES = [
      "weir_country_limits", "not allowed here"),
     (ZONE + "weir_country_limits zone=one { #<\nKR off;\n}\n" + USE,
      "weir_country_limits", "weir_geo_db"),
+    (ZONE + DB + "weir_country_limits zone=one { #<\n}\n" + USE, "one", "empty"),
+    (ZONE + DB + "weir_country_limits zone=one {\nKR rate=1r/d burst=100000; #<\n}",
+     "1r/d burst=100000", "too slow"),
 ]
 
 GEO = [
     *((f"server {{\n{directive}; #<\n}}", directive.split()[0], "weir_geo_db")
       for directive in ("weir_geo_deny KP", "weir_geo_allow KR",
-                        "weir_geo_headers on", "weir_geo_header X-A $weir_country")),
+                        "weir_geo_headers on", "weir_geo_header X-A $weir_country",
+                        "weir_geo_status 451")),
+    ("weir_limit_zone $weir_country zone=one:1m rate=1r/s;",
+     r"\$weir_country", "weir_geo_db"),
     *((DB + f"weir_geo_{kind} {words};", word, EXPECTED)
       for kind in ("allow", "deny")
       for words, word in (("XY", "XY"), ("kr", "kr"), ("KR DE NOPE", "NOPE"),

@@ -298,6 +298,25 @@ def test_a_denied_subrequest_opens_nothing_to_its_main_request(serve):
     assert get(nginx.port, "/", a.KR).status == 200
 
 
+def test_a_country_limits_denial_holds_after_a_redirect_too(serve):
+    """Though the limits themselves are evaluated once."""
+    nginx = serve("weir_limit_zone $uri zone=other:1m rate=1r/s;" + ZONE
+                  + "weir_country_limits zone=one { KP deny; }",
+                  "location / { weir_limit zone=other; try_files /none /in/x; }"
+                  "location /in/ { weir_limit zone=one;"
+                  " alias @dir@/html/; try_files index.html =404; }")
+    assert get(nginx.port, "/a", a.KP).status == 403
+    assert get(nginx.port, "/b", a.KR).status != 403
+
+
+@pytest.mark.parametrize("deny", ["weir_geo_deny KP;", "weir_limit zone=one;"])
+def test_denials_are_for_main_requests(serve, deny):
+    nginx = serve(ZONE + "weir_country_limits zone=one { KP deny; }",
+                  "location / { auth_request /auth; }"
+                  f"location /auth {{ {deny} alias @dir@/html/index.html; }}")
+    assert get(nginx.port, "/", a.KP).status == 200
+
+
 @pytest.mark.parametrize("level", ["http", "server", "location"])
 def test_realip_is_honoured_at_every_level(start_nginx, country_db, level):
     realip = "set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;"

@@ -172,6 +172,15 @@ def test_an_allow_list_without_its_optional_file_is_warned_of(make_nginx):
     assert "[warn]" in text and "none.mmdb" in text
 
 
+@pytest.mark.parametrize("lists", ["weir_geo_allow all;", "weir_geo_allow EU XX;",
+                                   "weir_geo_deny KP;"])
+def test_lists_that_let_the_unknown_pass_are_not_warned_of(make_nginx, lists):
+    nginx = make_nginx(f"weir_geo_db @dir@/none.mmdb optional; {lists}",
+                       "location / { }")
+    code, said = nginx.check()
+    assert code == 0 and "denies" not in said
+
+
 def test_an_optional_file_that_is_there_is_used(with_database, fixture_dir):
     ask = Asker(with_database(fixture_dir / "maxmind.mmdb", "optional"))
     assert ask(a.KR) == ("KR", "AS")

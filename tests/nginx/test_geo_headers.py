@@ -434,3 +434,45 @@ def test_requests_of_one_connection_do_not_mix(serve):
                                  (a.UNKNOWN, "XX"), (a.US, "US")):
             text = connection.request("/", address, [("X-Geo-Country", "CN")]).text
             assert countries(text) == [country]
+
+
+# A request without Host is refused before any phase; error_page may still
+# send it on, from the server's rewrite phase or, with a name, from a location's.
+MALFORMED = (b"GET / HTTP/1.1\r\nX-Geo-Country: CN\r\nX-Forwarded-For: %s\r\n"
+             b"Connection: X-Geo-Country, close\r\n\r\n" % a.KR.encode())
+
+
+@pytest.mark.parametrize("page", ["/to", "@to"])
+@pytest.mark.parametrize("geo_headers", ["on", "off"])
+def test_a_malformed_request_that_is_redirected_spoofs_nothing(serve, page,
+                                                               geo_headers):
+    nginx = serve(
+        f"error_page 400 = {page}; location {page} {{"
+        f" weir_geo_headers {geo_headers}; set $early $http_x_geo_country;"
+        " proxy_set_header X-Early $early;"
+        f" proxy_set_header Connection $http_connection; {PROXY} }}"
+        "location / { return 204; }")
+    text = raw(nginx.port, MALFORMED, wait=True).decode()
+    assert "CN" not in text
+    assert countries(text) == (["KR"] if geo_headers == "on" else [])
+    assert received(text, "Connection")[-1:] == ["close"]
+
+
+@pytest.mark.parametrize("name", ["Host", "content_length", "X-Forwarded-For",
+                                  "User-Agent", "Cookie", "Authorization"])
+def test_headers_that_nginx_reads_itself_are_no_geo_headers(make_nginx, country_db,
+                                                            name):
+    nginx = make_nginx(f"weir_geo_db @db@; weir_geo_header {name} x;",
+                       "location / { }", words={"db": country_db})
+    code, said = nginx.check()
+    assert code == 1 and f'"{name}"' in said and "expected" in said
+
+
+def test_a_geo_header_may_refer_to_the_country_header(serve):
+    nginx = serve("weir_geo_header X-Copy $http_x_geo_country;"
+                  "weir_geo_header X-Real-IP $remote_addr;"
+                  f"location / {{ {PROXY} }}")
+    text = get(nginx.port, "/", a.KR, [("X-Geo-Country", "CN"),
+                                       ("X-Real-IP", "192.0.2.1")]).text
+    assert received(text, "X-Copy") == ["KR"]
+    assert received(text, "X-Real-IP") == [a.KR]
