@@ -54,7 +54,7 @@ static void
 test_zone(uint32_t tick_bits, weir_budget_t budget)
 {
     int i;
-    void *memory;
+    void *memory = NULL;
     size_t deciding;
     uint64_t now;
     weir_zone_t *zone;
@@ -67,7 +67,7 @@ test_zone(uint32_t tick_bits, weir_budget_t budget)
     clock.now = read_clock;
     clock.context = &now;
 
-    memory = aligned_alloc(64, ZONE_SIZE);
+    CHECK(posix_memalign(&memory, 64, ZONE_SIZE) == 0);
     memset(memory, 0xff, ZONE_SIZE);
 
     CHECK(weir_zone_size_min() <= 32 * 1024);

@@ -244,7 +244,7 @@ TEST_F(TableTest, SweepClearsTheDeadAndKeepsLiveWordsAndFreshClaims) {
 }
 
 TEST_F(TableTest, AWriterThatAlwaysLosesGivesUpAfterSixtyFourAttempts) {
-  int calls = 0;
+  unsigned calls = 0;
   const auto meddling_clock = [&] {
     // Whenever the inserter looks at the clock, everybody else has changed every word.
     ++calls;
@@ -253,7 +253,7 @@ TEST_F(TableTest, AWriterThatAlwaysLosesGivesUpAfterSixtyFourAttempts) {
   };
   const auto outcome = LimiterTable::charge(place(7), kTwo, kOne, true, 1, meddling_clock);
   EXPECT_EQ(outcome.verdict, Verdict::kExhausted);
-  EXPECT_EQ(calls, 2 * 64);
+  EXPECT_EQ(calls, 2u * 64);
 }
 
 }  // namespace

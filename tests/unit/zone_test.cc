@@ -115,7 +115,7 @@ TEST(Zone, KeysOfAnyLengthAreDistinct) {
   ManualClock clock(1'000'000'000);
   const Budget one = budget("1r/m");
   const auto zone = memory.attach();
-  for (const size_t length : {0, 1, 4, 16, 17, 240, 241, 70'000}) {
+  for (const size_t length : std::initializer_list<size_t>{0, 1, 4, 16, 17, 240, 241, 70'000}) {
     EXPECT_EQ(take(zone, std::string(length, 'x'), one, clock), WEIR_PASSED) << length;
     EXPECT_EQ(take(zone, std::string(length, 'x'), one, clock), WEIR_REJECTED) << length;
   }
