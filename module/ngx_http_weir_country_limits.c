@@ -193,21 +193,3 @@ ngx_http_weir_country_entry(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
 
     return NGX_CONF_OK;
 }
-
-
-/* The quota of a country's entry under a limit. */
-
-weir_quota_t
-ngx_http_weir_entry_quota(ngx_http_weir_limit_t *limit,
-    ngx_http_weir_country_entry_t *entry)
-{
-    weir_quota_t  quota;
-
-    quota = entry->quota;
-
-    if (!entry->burst_set) {
-        quota.burst = limit->burst;
-    }
-
-    return quota;
-}

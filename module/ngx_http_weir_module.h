@@ -62,8 +62,8 @@ typedef struct {
     uint32_t                            ipv6_prefix;
     ngx_http_weir_country_limits_t     *country_limits;  /* NULL: none */
 
-    ngx_shm_zone_t                     *shm_zone;        /* NULL: not defined */
-    ngx_http_weir_place_t               place;           /* of the definition */
+    ngx_shm_zone_t                     *shm_zone;  /* NULL: not defined */
+    ngx_http_weir_place_t               place;     /* of the definition */
     ngx_http_weir_place_t               first_use;
 
     uint32_t                            tick_bits;
@@ -183,8 +183,8 @@ void *ngx_http_weir_create_srv_conf(ngx_conf_t *cf);
 void *ngx_http_weir_create_loc_conf(ngx_conf_t *cf);
 char *ngx_http_weir_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
 
-ngx_int_t ngx_http_weir_add_cleanup(ngx_conf_t *cf, ngx_pool_cleanup_pt handler,
-    void *data);
+ngx_int_t ngx_http_weir_add_cleanup(ngx_conf_t *cf,
+    ngx_pool_cleanup_pt handler, void *data);
 
 extern ngx_command_t  ngx_http_weir_commands[];
 
@@ -212,8 +212,14 @@ extern ngx_uint_t  ngx_http_weir_tags[2];
 
 char *ngx_http_weir_country_limits(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-weir_quota_t ngx_http_weir_entry_quota(ngx_http_weir_limit_t *limit,
-    ngx_http_weir_country_entry_t *entry);
+
+/* ngx_http_weir_budget.c */
+
+ngx_int_t ngx_http_weir_collect_quotas(ngx_conf_t *cf,
+    ngx_http_weir_main_conf_t *wmcf, ngx_http_weir_zone_t *zone,
+    ngx_array_t *quotas);
+ngx_int_t ngx_http_weir_make_budgets(ngx_conf_t *cf,
+    ngx_http_weir_limit_t *limit);
 
 /* ngx_http_weir_shm.c */
 

@@ -41,7 +41,7 @@ ngx_http_weir_error_at(ngx_conf_t *cf, ngx_http_weir_place_t *place,
 }
 
 
-/* No parameter, from the first on, may be given twice: one would be ignored. */
+/* No parameter from the first on may be given twice: one would be lost. */
 
 ngx_int_t
 ngx_http_weir_check_repeated(ngx_conf_t *cf, ngx_uint_t first)

@@ -60,7 +60,7 @@ typedef enum weir_status {
     WEIR_INVALID = 1,    /* an argument or a text is wrong: see the error */
     WEIR_NO_MEMORY = 2,  /* an allocation failed, or a zone is too small */
     WEIR_IO = 3,         /* a file could not be read */
-    WEIR_MISMATCH = 4    /* not a weir zone, or one of another layout or size */
+    WEIR_MISMATCH = 4    /* no weir zone, or one of another layout or size */
 } weir_status_t;
 
 /* A NUL-terminated sentence without a full stop; cut to fit if need be. */
@@ -189,7 +189,8 @@ WEIR_API uint64_t weir_zone_slots(const weir_zone_t *zone);
  * the zone is visited once an hour or oftener. Correct decisions depend on it
  * only over days. Returns the number of words cleared.
  */
-WEIR_API uint64_t weir_zone_sweep(weir_zone_t *zone, const weir_clock_t *clock);
+WEIR_API uint64_t weir_zone_sweep(weir_zone_t *zone,
+    const weir_clock_t *clock);
 
 /* What happened in a zone since it was formatted, over all processes. */
 typedef struct weir_counters {

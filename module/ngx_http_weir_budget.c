@@ -1,0 +1,201 @@
+
+/*
+ * From quotas as they are written to budgets in ticks.  Which quotas a zone
+ * has to serve is known only when all limits and countries are: the zone's
+ * rate with the burst of each limit, and each country's rate with its own
+ * burst or that of each limit.
+ */
+
+#include "ngx_http_weir_module.h"
+
+
+/* The quota of a country's entry under a limit. */
+
+static weir_quota_t
+ngx_http_weir_entry_quota(ngx_http_weir_limit_t *limit,
+    ngx_http_weir_country_entry_t *entry)
+{
+    weir_quota_t  quota;
+
+    quota = entry->quota;
+
+    if (!entry->burst_set) {
+        quota.burst = limit->burst;
+    }
+
+    return quota;
+}
+
+
+/* The place is to blame if no zone of its own could serve the quota. */
+
+static ngx_int_t
+ngx_http_weir_add_quota(ngx_conf_t *cf, ngx_array_t *quotas,
+    weir_quota_t quota, ngx_http_weir_place_t *place)
+{
+    uint32_t       tick_bits;
+    weir_error_t   error;
+    weir_quota_t  *q;
+
+    if (weir_tick_bits(&quota, 1, &tick_bits, &error) != WEIR_OK) {
+        ngx_http_weir_error_at(cf, place, "%s", error.text);
+        return NGX_ERROR;
+    }
+
+    q = ngx_array_push(quotas);
+    if (q == NULL) {
+        return NGX_ERROR;
+    }
+
+    *q = quota;
+
+    return NGX_OK;
+}
+
+
+/* All quotas that the zone has to serve, under all of its limits. */
+
+ngx_int_t
+ngx_http_weir_collect_quotas(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
+    ngx_http_weir_zone_t *zone, ngx_array_t *quotas)
+{
+    ngx_uint_t                       i, j, n;
+    weir_quota_t                     quota;
+    ngx_http_weir_limit_t          **limits;
+    ngx_http_weir_country_entry_t   *entries;
+
+    quota = zone->quota;
+
+    if (ngx_http_weir_add_quota(cf, quotas, quota, &zone->place) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    entries = NULL;
+    n = 0;
+
+    if (zone->country_limits) {
+        entries = zone->country_limits->entries.elts;
+        n = zone->country_limits->entries.nelts;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (entries[i].quota.tokens
+            && ngx_http_weir_add_quota(cf, quotas, entries[i].quota,
+                                       &entries[i].place)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    limits = wmcf->limits.elts;
+
+    for (i = 0; i < wmcf->limits.nelts; i++) {
+
+        if (limits[i]->zone != zone) {
+            continue;
+        }
+
+        quota = zone->quota;
+        quota.burst = limits[i]->burst;
+
+        if (ngx_http_weir_add_quota(cf, quotas, quota, &limits[i]->place)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        for (j = 0; j < n; j++) {
+
+            if (entries[j].quota.tokens == 0) {
+                continue;
+            }
+
+            if (entries[j].quota.burst && !limits[i]->nodelay) {
+                ngx_http_weir_error_at(cf, &limits[i]->place,
+                                       "\"burst=%uD\" of a country in "
+                                       "\"weir_country_limits\" of zone "
+                                       "\"%V\" without \"nodelay\" (delaying "
+                                       "requests) is not supported by this "
+                                       "version, expected \"nodelay\" here",
+                                       entries[j].quota.burst, &zone->name);
+                return NGX_ERROR;
+            }
+
+            quota = ngx_http_weir_entry_quota(limits[i], &entries[j]);
+
+            if (ngx_http_weir_add_quota(cf, quotas, quota, &limits[i]->place)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_weir_make_budgets(ngx_conf_t *cf, ngx_http_weir_limit_t *limit)
+{
+    ngx_uint_t                      i, n;
+    weir_error_t                    error;
+    weir_quota_t                    quota;
+    ngx_http_weir_zone_t           *zone;
+    ngx_http_weir_country_entry_t  *entries;
+
+    zone = limit->zone;
+
+    quota = zone->quota;
+    quota.burst = limit->burst;
+
+    if (weir_budget_make(&quota, zone->tick_bits, &limit->budget, &error)
+        != WEIR_OK)
+    {
+        goto failed;
+    }
+
+    if (zone->country_limits == NULL) {
+        return NGX_OK;
+    }
+
+    entries = zone->country_limits->entries.elts;
+    n = zone->country_limits->entries.nelts;
+
+    limit->country_budgets = ngx_pcalloc(cf->pool, n * sizeof(weir_budget_t));
+    if (limit->country_budgets == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+
+        /*
+         * A subrequest may meet a country that is denied, since these are
+         * denied as main requests only: the zone's own rate goes for it.
+         */
+
+        if (entries[i].quota.tokens == 0) {
+            limit->country_budgets[i] = limit->budget;
+            continue;
+        }
+
+        quota = ngx_http_weir_entry_quota(limit, &entries[i]);
+
+        if (weir_budget_make(&quota, zone->tick_bits,
+                             &limit->country_budgets[i], &error)
+            != WEIR_OK)
+        {
+            goto failed;
+        }
+    }
+
+    return NGX_OK;
+
+failed:
+
+    ngx_http_weir_error_at(cf, &limit->place, "zone \"%V\": %s",
+                           &zone->name, error.text);
+
+    return NGX_ERROR;
+}
