@@ -215,6 +215,8 @@ WEIR_API void weir_zone_skip(weir_zone_t *zone);
 
 /* ---- Decision --------------------------------------------------------- */
 
+/* The numbers are limit_req's. This version does not delay: the verdicts
+ * and counters of that name are never given, and stay 0. */
 typedef enum weir_verdict {
     WEIR_NONE = 0,
     WEIR_PASSED = 1,
