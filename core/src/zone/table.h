@@ -191,11 +191,13 @@ class Table {
   // more.
   static unsigned find_live(const View& view, uint32_t tag, Tick now) {
     unsigned found = kWords;
+    Ticks most = 0;  // a dead word owes nothing
     for (unsigned i = 0; i < kWords; ++i) {
-      if (tag_of(view[i]) != tag || !is_ahead(tat_of(view[i]), now)) continue;
-      if (found == kWords || debt_at(tat_of(view[i]), now) > debt_at(tat_of(view[found]), now)) {
-        found = i;
-      }
+      if (tag_of(view[i]) != tag) continue;
+      const Ticks debt = debt_at(tat_of(view[i]), now);
+      if (debt <= most) continue;
+      most = debt;
+      found = i;
     }
     return found;
   }
