@@ -9,17 +9,17 @@
 #include "ngx_http_weir_module.h"
 
 
-/* The quota of a country's entry under a limit. */
+/* What goes under a limit for a country's entry; NULL: for all others. */
 
 static weir_quota_t
-ngx_http_weir_entry_quota(ngx_http_weir_limit_t *limit,
+ngx_http_weir_quota(ngx_http_weir_limit_t *limit,
     ngx_http_weir_country_entry_t *entry)
 {
     weir_quota_t  quota;
 
-    quota = entry->quota;
+    quota = entry ? entry->quota : limit->zone->quota;
 
-    if (!entry->burst_set) {
+    if (entry == NULL || !entry->burst_set) {
         quota.burst = limit->burst;
     }
 
@@ -64,9 +64,9 @@ ngx_http_weir_collect_quotas(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
     ngx_http_weir_limit_t          **limits;
     ngx_http_weir_country_entry_t   *entries;
 
-    quota = zone->quota;
-
-    if (ngx_http_weir_add_quota(cf, quotas, quota, &zone->place) != NGX_OK) {
+    if (ngx_http_weir_add_quota(cf, quotas, zone->quota, &zone->place)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -96,8 +96,7 @@ ngx_http_weir_collect_quotas(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
             continue;
         }
 
-        quota = zone->quota;
-        quota.burst = limits[i]->burst;
+        quota = ngx_http_weir_quota(limits[i], NULL);
 
         if (ngx_http_weir_add_quota(cf, quotas, quota, &limits[i]->place)
             != NGX_OK)
@@ -122,7 +121,7 @@ ngx_http_weir_collect_quotas(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
                 return NGX_ERROR;
             }
 
-            quota = ngx_http_weir_entry_quota(limits[i], &entries[j]);
+            quota = ngx_http_weir_quota(limits[i], &entries[j]);
 
             if (ngx_http_weir_add_quota(cf, quotas, quota, &limits[i]->place)
                 != NGX_OK)
@@ -147,8 +146,7 @@ ngx_http_weir_make_budgets(ngx_conf_t *cf, ngx_http_weir_limit_t *limit)
 
     zone = limit->zone;
 
-    quota = zone->quota;
-    quota.burst = limit->burst;
+    quota = ngx_http_weir_quota(limit, NULL);
 
     if (weir_budget_make(&quota, zone->tick_bits, &limit->budget, &error)
         != WEIR_OK)
@@ -180,7 +178,7 @@ ngx_http_weir_make_budgets(ngx_conf_t *cf, ngx_http_weir_limit_t *limit)
             continue;
         }
 
-        quota = ngx_http_weir_entry_quota(limit, &entries[i]);
+        quota = ngx_http_weir_quota(limit, &entries[i]);
 
         if (weir_budget_make(&quota, zone->tick_bits,
                              &limit->country_budgets[i], &error)

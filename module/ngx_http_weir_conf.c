@@ -193,19 +193,28 @@ ngx_http_weir_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 }
 
 
+/*
+ * Has an object of the core released with the configuration; at once, if that
+ * can't be arranged.  NULL, an object that could not be made, is an error.
+ */
+
 ngx_int_t
-ngx_http_weir_add_cleanup(ngx_conf_t *cf, ngx_pool_cleanup_pt handler,
-    void *data)
+ngx_http_weir_own(ngx_conf_t *cf, void *object, ngx_pool_cleanup_pt release)
 {
     ngx_pool_cleanup_t  *cln;
 
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
-    if (cln == NULL) {
+    if (object == NULL) {
         return NGX_ERROR;
     }
 
-    cln->handler = handler;
-    cln->data = data;
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        release(object);
+        return NGX_ERROR;
+    }
+
+    cln->handler = release;
+    cln->data = object;
 
     return NGX_OK;
 }
@@ -395,7 +404,7 @@ ngx_http_weir_status_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static char *
 ngx_http_weir_geo_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_weir_need_geo(cf, &cmd->name, ngx_http_weir_place(cf));
+    ngx_http_weir_need_geo(cf, &cmd->name);
 
     return ngx_http_weir_status_slot(cf, cmd, conf);
 }

@@ -53,7 +53,7 @@ ngx_http_weir_country_limits(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     limits->place = ngx_http_weir_place(cf);
-    ngx_http_weir_need_geo(cf, &value[0], limits->place);
+    ngx_http_weir_need_geo(cf, &cmd->name);
 
     if (ngx_array_init(&limits->entries, cf->pool, 8,
                        sizeof(ngx_http_weir_country_entry_t))
@@ -63,16 +63,11 @@ ngx_http_weir_country_limits(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     limits->map = weir_country_map_new();
-    if (limits->map == NULL) {
-        return NGX_CONF_ERROR;
-    }
 
-    if (ngx_http_weir_add_cleanup(cf,
-                                (ngx_pool_cleanup_pt) weir_country_map_free,
-                                limits->map)
+    if (ngx_http_weir_own(cf, limits->map,
+                          (ngx_pool_cleanup_pt) weir_country_map_free)
         != NGX_OK)
     {
-        weir_country_map_free(limits->map);
         return NGX_CONF_ERROR;
     }
 

@@ -19,7 +19,7 @@ ngx_http_weir_geo_db(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_weir_main_conf_t *wmcf = conf;
 
     char          *field;
-    ngx_str_t     *value;
+    ngx_str_t     *value, file;
     ngx_uint_t     i, optional;
     weir_error_t   error;
 
@@ -68,31 +68,29 @@ ngx_http_weir_geo_db(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    wmcf->geo_file = value[1];
+    file = value[1];
 
-    if (ngx_conf_full_name(cf->cycle, &wmcf->geo_file, 1) != NGX_OK) {
+    if (ngx_conf_full_name(cf->cycle, &file, 1) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
-    if (optional && ngx_http_weir_geo_is_missing(&wmcf->geo_file)) {
+    if (optional && ngx_http_weir_geo_is_missing(&file)) {
         ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
                            "no file \"%V\": every country is unknown (XX)",
-                           &wmcf->geo_file);
+                           &file);
         return NGX_CONF_OK;
     }
 
-    if (weir_geo_open((char *) wmcf->geo_file.data, field, &wmcf->geo, &error)
+    if (weir_geo_open((char *) file.data, field, &wmcf->geo, &error)
         != WEIR_OK)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s", error.text);
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_weir_add_cleanup(cf, (ngx_pool_cleanup_pt) weir_geo_close,
-                                  wmcf->geo)
+    if (ngx_http_weir_own(cf, wmcf->geo, (ngx_pool_cleanup_pt) weir_geo_close)
         != NGX_OK)
     {
-        weir_geo_close(wmcf->geo);
         return NGX_CONF_ERROR;
     }
 
@@ -125,7 +123,7 @@ ngx_http_weir_geo_filter(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
     allow = ngx_strcmp(cmd->name.data, "weir_geo_allow") == 0;
 
-    ngx_http_weir_need_geo(cf, &cmd->name, ngx_http_weir_place(cf));
+    ngx_http_weir_need_geo(cf, &cmd->name);
 
     if (wlcf->filter == NULL) {
 
@@ -172,16 +170,11 @@ ngx_http_weir_new_filter(ngx_conf_t *cf)
     filter->place = ngx_http_weir_place(cf);
 
     filter->lists = weir_country_filter_new();
-    if (filter->lists == NULL) {
-        return NULL;
-    }
 
-    if (ngx_http_weir_add_cleanup(cf,
-                             (ngx_pool_cleanup_pt) weir_country_filter_free,
-                             filter->lists)
+    if (ngx_http_weir_own(cf, filter->lists,
+                          (ngx_pool_cleanup_pt) weir_country_filter_free)
         != NGX_OK)
     {
-        weir_country_filter_free(filter->lists);
         return NULL;
     }
 
@@ -191,19 +184,21 @@ ngx_http_weir_new_filter(ngx_conf_t *cf)
 }
 
 
-/* Notes that a directive can't do without a database; the first is kept. */
+/*
+ * Notes that the word being read, a directive or a key, can't do without a
+ * database; the first is kept.
+ */
 
 void
-ngx_http_weir_need_geo(ngx_conf_t *cf, ngx_str_t *directive,
-    ngx_http_weir_place_t place)
+ngx_http_weir_need_geo(ngx_conf_t *cf, ngx_str_t *word)
 {
     ngx_http_weir_main_conf_t  *wmcf;
 
     wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_weir_module);
 
-    if (wmcf->geo_directive.len == 0) {
-        wmcf->geo_directive = *directive;
-        wmcf->geo_place = place;
+    if (wmcf->geo_word.len == 0) {
+        wmcf->geo_word = *word;
+        wmcf->geo_place = ngx_http_weir_place(cf);
     }
 }
 
@@ -215,11 +210,11 @@ ngx_http_weir_check_geo(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf)
     weir_country_t            unknown;
     ngx_http_weir_filter_t  **filter;
 
-    if (wmcf->geo_directive.len && !wmcf->geo_db_set) {
+    if (wmcf->geo_word.len && !wmcf->geo_db_set) {
         ngx_http_weir_error_at(cf, &wmcf->geo_place,
                                "\"%V\" has no country database to ask, "
                                "expected \"weir_geo_db FILE\" "
-                               "at the http level", &wmcf->geo_directive);
+                               "at the http level", &wmcf->geo_word);
         return NGX_ERROR;
     }
 

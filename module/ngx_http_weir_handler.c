@@ -11,9 +11,8 @@ static ngx_int_t ngx_http_weir_filter(ngx_http_request_t *r,
     ngx_http_weir_loc_conf_t *wlcf, ngx_http_weir_ctx_t *ctx);
 static ngx_int_t ngx_http_weir_deny(ngx_http_request_t *r,
     ngx_http_weir_loc_conf_t *wlcf, ngx_http_weir_ctx_t *ctx);
-static ngx_http_weir_country_entry_t *ngx_http_weir_entry(
-    ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx,
-    ngx_http_weir_zone_t *zone);
+static int32_t ngx_http_weir_find_entry(ngx_http_request_t *r,
+    ngx_http_weir_ctx_t *ctx, ngx_http_weir_zone_t *zone);
 static ngx_int_t ngx_http_weir_limit(ngx_http_request_t *r,
     ngx_http_weir_loc_conf_t *wlcf, ngx_http_weir_ctx_t *ctx);
 static ngx_int_t ngx_http_weir_key(ngx_http_request_t *r,
@@ -79,6 +78,7 @@ static ngx_int_t
 ngx_http_weir_filter(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
     ngx_http_weir_ctx_t *ctx)
 {
+    int32_t                          found;
     ngx_uint_t                       i;
     ngx_http_weir_limit_t          **limits;
     ngx_http_weir_country_entry_t   *entry;
@@ -100,10 +100,14 @@ ngx_http_weir_filter(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
     limits = wlcf->limits->elts;
 
     for (i = 0; i < wlcf->limits->nelts; i++) {
-        entry = ngx_http_weir_entry(r, ctx, limits[i]->zone);
+        found = ngx_http_weir_find_entry(r, ctx, limits[i]->zone);
 
-        if (entry && entry->deny) {
-            return ngx_http_weir_deny(r, wlcf, ctx);
+        if (found >= 0) {
+            entry = limits[i]->zone->country_limits->entries.elts;
+
+            if (entry[found].deny) {
+                return ngx_http_weir_deny(r, wlcf, ctx);
+            }
         }
     }
 
@@ -125,28 +129,18 @@ ngx_http_weir_deny(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
 }
 
 
-/* What weir_country_limits say for this client and zone; NULL: nothing. */
+/* Which entry of the zone's weir_country_limits is this client's; -1: none. */
 
-static ngx_http_weir_country_entry_t *
-ngx_http_weir_entry(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx,
+static int32_t
+ngx_http_weir_find_entry(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx,
     ngx_http_weir_zone_t *zone)
 {
-    int32_t                         found;
-    ngx_http_weir_country_entry_t  *entries;
-
     if (zone->country_limits == NULL) {
-        return NULL;
+        return -1;
     }
 
-    found = weir_country_map_find(zone->country_limits->map,
-                                  ngx_http_weir_country(r, ctx));
-    if (found < 0) {
-        return NULL;
-    }
-
-    entries = zone->country_limits->entries.elts;
-
-    return &entries[found];
+    return weir_country_map_find(zone->country_limits->map,
+                                 ngx_http_weir_country(r, ctx));
 }
 
 
@@ -155,13 +149,14 @@ ngx_http_weir_limit(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
     ngx_http_weir_ctx_t *ctx)
 {
     size_t                           deciding;
+    int32_t                          found;
     ngx_int_t                        rc;
     ngx_str_t                        key;
     ngx_uint_t                       i, n;
     weir_limit_t                    *limits, *limit;
     ngx_http_weir_zone_t           **zones;
     ngx_http_weir_limit_t          **conf;
-    ngx_http_weir_country_entry_t   *entry, *entries;
+    ngx_http_weir_country_entry_t   *entry;
 
     conf = wlcf->limits->elts;
 
@@ -177,16 +172,16 @@ ngx_http_weir_limit(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
         limit = &limits[n];
         limit->budget = conf[i]->budget;
 
-        entry = ngx_http_weir_entry(r, ctx, conf[i]->zone);
+        found = ngx_http_weir_find_entry(r, ctx, conf[i]->zone);
 
-        if (entry) {
+        if (found >= 0) {
+            entry = conf[i]->zone->country_limits->entries.elts;
 
-            if (entry->off) {
+            if (entry[found].off) {
                 continue;
             }
 
-            entries = conf[i]->zone->country_limits->entries.elts;
-            limit->budget = conf[i]->country_budgets[entry - entries];
+            limit->budget = conf[i]->country_budgets[found];
         }
 
         rc = ngx_http_weir_key(r, conf[i]->zone, &key);

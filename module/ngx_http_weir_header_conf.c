@@ -23,7 +23,7 @@ ngx_http_weir_geo_headers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     rv = ngx_conf_set_flag_slot(cf, cmd, conf);
 
     if (rv == NGX_CONF_OK && wlcf->geo_headers) {
-        ngx_http_weir_need_geo(cf, &cmd->name, ngx_http_weir_place(cf));
+        ngx_http_weir_need_geo(cf, &cmd->name);
     }
 
     return rv;
@@ -46,7 +46,7 @@ ngx_http_weir_geo_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
     name = &value[1];
 
-    ngx_http_weir_need_geo(cf, &cmd->name, ngx_http_weir_place(cf));
+    ngx_http_weir_need_geo(cf, &cmd->name);
 
     for (i = 0; i < name->len; i++) {
         if (ngx_http_weir_fold(name->data[i]) == '-'

@@ -119,9 +119,8 @@ typedef struct {
     ngx_array_t                         filters; /* ngx_http_weir_filter_t * */
 
     weir_geo_t                         *geo;     /* NULL: no database */
-    ngx_str_t                           geo_file;
-    ngx_str_t                           geo_directive;   /* first that ... */
-    ngx_http_weir_place_t               geo_place;       /* ... needs one */
+    ngx_str_t                           geo_word;   /* the first that ... */
+    ngx_http_weir_place_t               geo_place;  /* ... needs one */
     unsigned                            geo_db_set:1;
 
     ngx_event_t                         sweep;
@@ -183,8 +182,8 @@ void *ngx_http_weir_create_srv_conf(ngx_conf_t *cf);
 void *ngx_http_weir_create_loc_conf(ngx_conf_t *cf);
 char *ngx_http_weir_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
 
-ngx_int_t ngx_http_weir_add_cleanup(ngx_conf_t *cf,
-    ngx_pool_cleanup_pt handler, void *data);
+ngx_int_t ngx_http_weir_own(ngx_conf_t *cf, void *object,
+    ngx_pool_cleanup_pt release);
 
 extern ngx_command_t  ngx_http_weir_commands[];
 
@@ -234,8 +233,7 @@ void ngx_http_weir_detach_zones(ngx_http_weir_main_conf_t *wmcf);
 
 char *ngx_http_weir_geo_db(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_weir_geo_filter(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-void ngx_http_weir_need_geo(ngx_conf_t *cf, ngx_str_t *directive,
-    ngx_http_weir_place_t place);
+void ngx_http_weir_need_geo(ngx_conf_t *cf, ngx_str_t *word);
 ngx_int_t ngx_http_weir_check_geo(ngx_conf_t *cf,
     ngx_http_weir_main_conf_t *wmcf);
 weir_country_t *ngx_http_weir_country(ngx_http_request_t *r,

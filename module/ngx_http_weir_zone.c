@@ -230,7 +230,7 @@ ngx_http_weir_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (ngx_strstr(value[1].data, "weir_country")
         || ngx_strstr(value[1].data, "weir_continent"))
     {
-        ngx_http_weir_need_geo(cf, &value[1], ngx_http_weir_place(cf));
+        ngx_http_weir_need_geo(cf, &value[1]);
     }
 
     zone->place = ngx_http_weir_place(cf);
