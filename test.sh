@@ -212,8 +212,17 @@ build_and_test() {
     fi
 }
 
+# A million random executions, and exhaustive ones with more preemptions.
+long_model() {
+    local binary
+    binary=$(find build/release/tests -name model_tests -type f)
+    WEIR_MODEL=long "$binary"
+}
+
 longer_steps() {
     step long-properties long_properties || true
+    step long-model long_model || true
+    step mutants tests/model/check-mutants || true
     build_and_test clang
     build_and_test asan
     build_and_test tsan -R '^concurrency\.'

@@ -130,12 +130,15 @@ class Trace {
     advance(random.any_size_up_to(longest[random.below(random.one_in(20) ? 8 : 6)]));
   }
 
+  auto clock(uint64_t at) const {
+    return [at] { return at & kTickMask; };
+  }
   void advance(uint64_t ticks) {
     const uint64_t until = now + ticks;
     while (until - swept_ > kHorizon / 4) {
       swept_ = std::max(swept_ + kHorizon / 4, now);
       now = std::min(swept_, until);
-      for (Line& line : lines_) LimiterTable::sweep(line, now & kTickMask);
+      for (Line& line : lines_) LimiterTable::sweep(line, clock(now));
     }
     now = until;
   }
@@ -146,13 +149,11 @@ class Trace {
   }
 
   LimiterTable::Place place(uint32_t tag) { return {&lines_[0], &lines_[1], tag}; }
-  auto clock(uint64_t at) const {
-    return [at] { return at & kTickMask; };
-  }
   LimiterTable::Outcome charge(uint32_t tag, uint32_t cost) {
     const Ticks price = gcra_price(budget, cost);
     if (price == kNever) return LimiterTable::peek(place(tag), budget, cost, clock(now));
-    return LimiterTable::charge(place(tag), budget, price, true, 1, clock(now));
+    return LimiterTable::charge(place(tag), budget, price, {.number = 1, .may_evict = true},
+                                clock(now));
   }
   LimiterTable::Outcome peek(uint32_t tag, uint32_t cost, uint64_t at) {
     return LimiterTable::peek(place(tag), budget, cost, clock(at));
@@ -169,7 +170,7 @@ class Trace {
   unsigned live_words(uint32_t tag) const {
     unsigned n = 0;
     for (const uint64_t word : words()) {
-      n += word >> kTickWidth == tag && is_ahead(word & kTickMask, now & kTickMask);
+      n += is_settled(word, tag) && is_live(word, now & kTickMask);
     }
     return n;
   }

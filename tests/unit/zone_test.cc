@@ -74,10 +74,9 @@ TEST(ZoneAttach, RefusesAnyHeaderThatDoesNotFitTheMemory) {
   EXPECT_EQ(broken([](Header& h) { h.layout_version++; }), WEIR_MISMATCH);
   EXPECT_EQ(broken([](Header& h) { h.size--; }), WEIR_MISMATCH);
   EXPECT_EQ(broken([](Header& h) { h.tick_bits = 40; }), WEIR_MISMATCH);
-  EXPECT_EQ(broken([](Header& h) { h.shards = 0; }), WEIR_MISMATCH);
-  EXPECT_EQ(broken([](Header& h) { h.shards = 1000; }), WEIR_MISMATCH);
-  EXPECT_EQ(broken([](Header& h) { h.lines_per_shard = 0; }), WEIR_MISMATCH);
-  EXPECT_EQ(broken([](Header& h) { h.lines_per_shard *= 2; }), WEIR_MISMATCH);
+  EXPECT_EQ(broken([](Header& h) { h.lines = 0; }), WEIR_MISMATCH);
+  EXPECT_EQ(broken([](Header& h) { h.lines -= 1; }), WEIR_MISMATCH);  // odd
+  EXPECT_EQ(broken([](Header& h) { h.lines += 2; }), WEIR_MISMATCH);
 
   ZoneMemory memory(1 << 16);
   weir_zone_t* zone = nullptr;
@@ -146,11 +145,11 @@ TEST(Zone, EvictionIsCountedAndSpraysLeaveHeavyUsersAlone) {
 }
 
 TEST(Zone, FullRejectRefusesNewKeysAndKeepsOldOnes) {
-  ZoneMemory memory(weir_zone_size_min());
+  ZoneMemory memory(weir_zone_size_min());  // one line of eight words
   ManualClock clock(1'000'000'000);
   const Budget one = budget("1r/h");
   const auto zone = memory.attach(WEIR_FULL_REJECT);
-  for (int i = 0; i < 16; ++i) ASSERT_EQ(take(zone, std::to_string(i), one, clock), WEIR_PASSED);
+  for (int i = 0; i < 8; ++i) ASSERT_EQ(take(zone, std::to_string(i), one, clock), WEIR_PASSED);
   const std::string key = "new";
   weir_limit_t limit = limit_on(zone, key, one);
   const weir_clock_t handle = clock.handle();
@@ -164,11 +163,11 @@ TEST(Zone, FullRejectRefusesNewKeysAndKeepsOldOnes) {
 }
 
 TEST(Zone, FullAdmitLetsNewKeysPassUnlimited) {
-  ZoneMemory memory(weir_zone_size_min());
+  ZoneMemory memory(weir_zone_size_min());  // one line of eight words
   ManualClock clock(1'000'000'000);
   const Budget one = budget("1r/h");
   const auto zone = memory.attach(WEIR_FULL_ADMIT);
-  for (int i = 0; i < 16; ++i) ASSERT_EQ(take(zone, std::to_string(i), one, clock), WEIR_PASSED);
+  for (int i = 0; i < 8; ++i) ASSERT_EQ(take(zone, std::to_string(i), one, clock), WEIR_PASSED);
   EXPECT_EQ(take(zone, "new", one, clock), WEIR_PASSED);
   EXPECT_EQ(take(zone, "new", one, clock), WEIR_PASSED);
   EXPECT_EQ(take(zone, "3", one, clock), WEIR_REJECTED);

@@ -9,13 +9,8 @@ static_assert(kSecretSize >= XXH3_SECRET_SIZE_MIN);
 
 KeyHash hash_key(const void* key, size_t length, const uint8_t (&secret)[kSecretSize]) {
   const XXH128_hash_t hash = XXH3_128bits_withSecret(key, length, secret, kSecretSize);
-  const auto tag = static_cast<uint32_t>(hash.high64 & 0xffffff);
-  return {
-      .line1 = static_cast<uint32_t>(hash.low64),
-      .line2 = static_cast<uint32_t>(hash.low64 >> 32),
-      .shard = static_cast<uint16_t>(hash.high64 >> 48),
-      .tag = tag != 0 ? tag : 1,
-  };
+  const auto tag = static_cast<uint32_t>(hash.high64 >> (64 - kTagBits));
+  return {.line = hash.low64, .tag = tag != 0 ? tag : 1};
 }
 
 }  // namespace weir

@@ -1,6 +1,6 @@
 // What a zone looks like in shared memory, byte for byte.
 //
-//   Header | Stripe x kStripes | Line x shards * lines_per_shard
+//   Header | Stripe x kStripes | Line x lines
 //
 // Everything is position-independent: processes may map a zone at different addresses. The header
 // is written once by format, but for its two counters; attach only reads it. A change of anything
@@ -19,7 +19,7 @@
 namespace weir {
 
 inline constexpr uint64_t kMagic = 0x3172'656e'6f7a'7277;  // "wrzoner1" in a little-endian dump
-inline constexpr uint32_t kLayoutVersion = 1;
+inline constexpr uint32_t kLayoutVersion = 2;
 inline constexpr size_t kCacheLine = 64;
 
 inline constexpr unsigned kLineWords = 8;
@@ -31,8 +31,7 @@ struct Header {
   uint32_t layout_version;
   uint32_t tick_bits;
   uint64_t size;
-  uint64_t shards;
-  uint64_t lines_per_shard;
+  uint64_t lines;
   uint8_t secret[kSecretSize];
 
   // Changed after format, hence on a line of their own.
@@ -64,13 +63,8 @@ struct alignas(kCacheLine) Stripe {
   std::atomic<uint64_t> counts[kStripeCounts];  // indexed by Counter; the rest is room
 };
 
-// A shard is a run of lines that a key's two lines are both taken from. 256 KB: small enough to
-// keep both lines of a key near each other, large enough to fill evenly.
-inline constexpr uint64_t kShardLines = 4096;
-inline constexpr uint64_t kMaxShards = uint64_t{1} << 16;
-
 static_assert(sizeof(Line) == kCacheLine);
-static_assert(sizeof(Header) % kCacheLine == 0 && offsetof(Header, secret) == 40);
+static_assert(sizeof(Header) % kCacheLine == 0 && offsetof(Header, secret) == 32);
 static_assert(sizeof(Stripe) == 2 * kCacheLine);
 static_assert(kCounters <= kStripeCounts);
 static_assert(std::atomic<uint64_t>::is_always_lock_free);

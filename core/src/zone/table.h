@@ -1,28 +1,35 @@
-// The limiter table: one 64-bit word per key, changed by compare-and-swap only.
+// The limiter table: one 64-bit word per key (zone/word.h), changed by compare-and-swap only.
 //
-// Word       tag:24 | tat:40. The tag tells keys of one line apart and is never 0; `tat` is the
-//            time at which the key's debt is paid (limiter/tick.h). 0 is the empty word.
-// Live       a word whose tat lies ahead. Any other word is dead, and equals a key never seen, so
-//            reclaiming it loses nothing. That is the whole expiry policy.
-// Place      a key may stand anywhere in two lines, given by its hash.
-// Claim      a dead word that announces an insertion: its tat lies kHorizon in the past, so that
-//            it is dead to everyone whose clock reading is not older than that, and its low bits
-//            hold the number of the writer, so that two writers' claims are never the same word.
+// Place       the two lines in which a key may stand, in any word. Keys that share a tag and a line
+//             share both lines (zone/zone.cc sees to that), and count as one key here.
+// Invariant   a place has at most one settled word of a tag, whatever the clocks of its writers
+//             say. So whoever finds a settled word has found the key, and charging it is one CAS.
 //
-// Charging a live word is one CAS. Inserting is in two steps, so that a key never stands live in
-// two words, though two writers may insert it at once, into different words: first claim a word,
-// then look at all words again and settle: turn the claim into a live word only if nothing else
-// with the tag is alive or claimed at a lower address. Claims at higher addresses are cleared
-// first, which makes their owners start over. Claim, look and settle are sequentially consistent:
-// of two writers at least one sees the other's claim. A writer that dies in between leaves a dead
-// word behind.
+// Inserting keeps the invariant though two writers may insert one key at once, into two words. A
+// writer first puts a claim into a word, then looks at all words, and then settles: it turns its
+// claim, if it is still there, into a settled word. It settles only if that look has shown no other
+// word of the tag. To a live one, and to any at a lower address, it gives way, by clearing its
+// claim and starting over; what is dead or claimed at higher addresses it clears, and looks again.
+// (Clearing and settling after one look is not enough: the claim that it clears may be another one
+// than it saw, of the same writer, who has settled in between.) Claim, look and settle are
+// sequentially consistent, and only its writer settles a claim. Hence of two writers whose
+// insertions overlap, the later to claim sees the earlier's claim or what became of it: they can't
+// both settle. ARCHITECTURE.md has the whole argument.
 //
-// The clock is a callable. It is read early, between the prefetch and the loads, where it costs
-// nothing but a memory wait; and again before a rejection and before a settlement, where a stale
-// reading would be wrong: it would refuse a debt that has been paid, or take a live word for dead.
+// A writer that dies leaves a claim behind, which charges nobody. Who finds another's claim for its
+// own key looks again a few times, so that a crowd doesn't take one key's claim from each other for
+// ever, and then takes the claim over.
 //
-// Nothing here allocates, locks, or waits for another writer. Whoever loses a CAS starts over, at
-// most kMaxAttempts times.
+// Clocks. The clock is a callable, since one reading won't do. An early one, between the prefetch
+// and the loads, where it costs nothing but a memory wait, is enough to charge a live word. It is
+// read again
+// - before a rejection: the debt may have been paid since;
+// - after the loads and before anything is overwritten as dead: what is dead then stays dead until
+//   it is changed, and then the CAS fails;
+// - after a claim, for the settlement: what was charged up to the claim must lie in its past.
+//
+// Nothing here allocates, locks, or waits for another writer. Whoever loses a CAS has lost it to
+// somebody's progress, and starts over, at most kMaxAttempts times.
 
 #pragma once
 
@@ -30,11 +37,13 @@
 #include <cstdint>
 
 #include "limiter/gcra.h"
-#include "limiter/tick.h"
+#include "zone/word.h"
 
 namespace weir {
 
-template <class Atomics, unsigned kLineWords>
+// kPatience: how often a writer looks at another's claim for its key before it takes the claim
+// over.
+template <class Atomics, unsigned kLineWords, unsigned kPatience = 8>
 class Table {
  public:
   using Word = typename Atomics::Word;
@@ -43,7 +52,7 @@ class Table {
     Word words[kLineWords];
   };
 
-  // The two lines of a key, and its tag. The lines differ, or the place is one line.
+  // The two lines may be one.
   struct Place {
     Line* line1;
     Line* line2;
@@ -66,41 +75,50 @@ class Table {
     Tick paid_at;
   };
 
+  // Who charges, and how: `number` is unique among concurrent callers. Without `may_evict` a key
+  // that finds only live words of others is not stored: kFull.
+  struct Writer {
+    uint64_t number;
+    bool may_evict;
+  };
+
   static constexpr unsigned kMaxAttempts = 64;
-  static constexpr unsigned kWriterBits = 10;
 
   // What a charge of `cost` would come to. Writes nothing.
   template <class Clock>
   static Outcome peek(const Place& place, const Budget& budget, uint32_t cost, Clock&& clock) {
     prefetch(place);
     Tick now = clock();
-    const View view = look(place);
-    Ticks debt = live_debt(view, place.tag, now);
-    GcraOutcome outcome = gcra(debt, gcra_price(budget, cost), budget);
-    if (!outcome.passes) {
+    const uint64_t seen = find(place).seen;
+    const Ticks price = gcra_price(budget, cost);
+    Ticks debt = debt_of(seen, now);
+    bool passes = gcra(debt, price, budget).passes;
+    if (!passes) {
       now = clock();
-      debt = live_debt(view, place.tag, now);
-      outcome = gcra(debt, gcra_price(budget, cost), budget);
+      debt = debt_of(seen, now);
+      passes = gcra(debt, price, budget).passes;
     }
-    return {outcome.passes ? Verdict::kAdmitted : Verdict::kRejected, debt};
+    return {passes ? Verdict::kAdmitted : Verdict::kRejected, debt};
   }
 
   // Charges `price` ticks (see gcra_price) to the key, or rejects and writes nothing.
-  // `writer` is unique among concurrent callers. Without `may_evict` a key that finds only live
-  // words of others is not stored: kFull.
   template <class Clock>
-  static Outcome charge(const Place& place, const Budget& budget, Ticks price, bool may_evict,
-                        uint32_t writer, Clock&& clock) {
+  static Outcome charge(const Place& place, const Budget& budget, Ticks price, const Writer& writer,
+                        Clock&& clock) {
     prefetch(place);
     Outcome outcome{Verdict::kExhausted};
+    Rival rival;
+    Tick now = clock();
+    Found found = find(place);
     for (unsigned attempt = 0; attempt < kMaxAttempts; ++attempt) {
-      const Tick now = clock();
-      const View view = look(place);
-      const unsigned hit = find_live(view, place.tag, now);
-      const bool done = hit < kWords
-                            ? charge_live(place, view, hit, budget, price, now, clock, outcome)
-                            : insert(place, view, price, may_evict, writer, now, clock, outcome);
-      if (done) return outcome;
+      if (is_live(found.seen, now)) {
+        if (charge_live(place, found, budget, price, now, clock, outcome)) return outcome;
+        if (is_settled(found.seen, place.tag)) continue;  // the CAS failed, and saw what is there
+      } else if (insert(place, price, writer, clock, rival, outcome)) {
+        return outcome;
+      }
+      now = clock();
+      found = find(place);
     }
     outcome.verdict = Verdict::kExhausted;
     return outcome;
@@ -115,62 +133,42 @@ class Table {
   static void refund(const Place& place, const Receipt& receipt, Clock&& clock) {
     const Tick charged_at = tick_sub(receipt.paid_at, receipt.debt);
     for (unsigned attempt = 0; attempt < kMaxAttempts; ++attempt) {
-      const Tick now = clock();
-      const View view = look(place);
+      Found found = find(place);
+      const Tick now = clock();  // after the load: an older reading would give too much back
       const Ticks elapsed = ticks_between(charged_at, now);
-      const unsigned hit = find_live(view, place.tag, now);
-      if (hit == kWords || elapsed >= receipt.price) return;
-      const Ticks debt = debt_at(tat_of(view[hit]), now);
-      if (debt + elapsed < receipt.debt) return;
+      const Ticks debt = debt_of(found.seen, now);
+      if (elapsed >= receipt.price || debt == 0 || debt + elapsed < receipt.debt) return;
       const Tick lowered = tick_add(now, debt - (receipt.price - elapsed));
-      if (Atomics::cas_relaxed(word_at(place, hit), view[hit], pack(place.tag, lowered))) return;
+      if (Atomics::cas_relaxed(*found.word, found.seen, settled_word(place.tag, lowered))) return;
     }
   }
 
-  // Clears the line's dead words, but for claims that somebody may be about to settle. Returns how
-  // many it cleared.
-  static unsigned sweep(Line& line, Tick now) {
+  // Clears the line's dead words and claims. A claim that somebody was about to settle costs them a
+  // fresh start. Returns how many words it cleared.
+  template <class Clock>
+  static unsigned sweep(Line& line, Clock&& clock) {
+    std::array<uint64_t, kLineWords> seen;
+    for (unsigned i = 0; i < kLineWords; ++i) seen[i] = Atomics::load_acquire(line.words[i]);
+    const Tick now = clock();
     unsigned cleared = 0;
-    for (Word& word : line.words) {
-      const uint64_t seen = Atomics::load_acquire(word);
-      if (seen == 0 || is_ahead(tat_of(seen), now) || may_be_claim(seen, now)) continue;
-      cleared += Atomics::cas_seq_cst(word, seen, 0);
+    for (unsigned i = 0; i < kLineWords; ++i) {
+      if (seen[i] == 0 || is_live(seen[i], now)) continue;
+      cleared += Atomics::cas_seq_cst(line.words[i], seen[i], 0);
     }
     return cleared;
   }
 
  private:
   static constexpr unsigned kWords = 2 * kLineWords;
-  static constexpr unsigned kFewWords = kLineWords / 2;
+  static constexpr unsigned kFewWords = kLineWords * 3 / 8;
 
   using View = std::array<uint64_t, kWords>;  // words of line 1, then of line 2
-
-  static constexpr uint64_t pack(uint32_t tag, Tick tat) {
-    return static_cast<uint64_t>(tag) << kTickWidth | tat;
-  }
-  static constexpr uint32_t tag_of(uint64_t word) {
-    return static_cast<uint32_t>(word >> kTickWidth);
-  }
-  static constexpr Tick tat_of(uint64_t word) { return word & kTickMask; }
-
-  static constexpr uint64_t make_claim(uint32_t tag, Tick now, uint32_t writer) {
-    const Tick stamp = tick_sub(now, kHorizon + (Ticks{1} << kWriterBits));
-    constexpr Tick kWriterMask = (Tick{1} << kWriterBits) - 1;
-    return pack(tag, (stamp & ~kWriterMask) | (writer & kWriterMask));
-  }
-
-  // Whether a dead word is a claim made within the last 2^12 ticks. A word that has been dead for
-  // about kHorizon looks like one too, for as long; that does no harm.
-  static constexpr bool may_be_claim(uint64_t word, Tick now) {
-    return ticks_between(tat_of(word), now) - kHorizon <= Ticks{1} << 12;
-  }
 
   static Word& word_at(const Place& place, unsigned index) {
     return index < kLineWords ? place.line1->words[index] : place.line2->words[index - kLineWords];
   }
 
-  // Whether the word at index `a` lies at a lower address than that at `b`. Keys with one tag may
-  // share lines in either order, so "earlier" must not depend on which line is whose first.
+  // By address, not by index: of two keys with one place, either line may be the first.
   static bool is_earlier(const Place& place, unsigned a, unsigned b) {
     return &word_at(place, a) < &word_at(place, b);
   }
@@ -180,143 +178,163 @@ class Table {
     __builtin_prefetch(place.line2, 1);
   }
 
-  static View look(const Place& place) {
-    View view;
-    for (unsigned i = 0; i < kWords; ++i) view[i] = Atomics::load_acquire(word_at(place, i));
-    return view;
-  }
+  // The key's settled word, live or dead; or nowhere and the empty word.
+  struct Found {
+    Word* word;
+    uint64_t seen;
+  };
 
-  // The live word with the tag; of several, which only another key with the same tag can bring
-  // about (it has one line in common), the one that owes the most: so a shared tag admits less, not
-  // more.
-  static unsigned find_live(const View& view, uint32_t tag, Tick now) {
-    unsigned found = kWords;
-    Ticks most = 0;  // a dead word owes nothing
-    for (unsigned i = 0; i < kWords; ++i) {
-      if (tag_of(view[i]) != tag) continue;
-      const Ticks debt = debt_at(tat_of(view[i]), now);
-      if (debt <= most) continue;
-      most = debt;
-      found = i;
+  static Found find(const Place& place) {
+    for (Line* line : {place.line1, place.line2}) {
+      for (Word& word : line->words) {
+        const uint64_t seen = Atomics::load_acquire(word);
+        if (is_settled(seen, place.tag)) return {&word, seen};
+      }
     }
-    return found;
+    return {nullptr, 0};
   }
 
-  static Ticks live_debt(const View& view, uint32_t tag, Tick now) {
-    const unsigned hit = find_live(view, tag, now);
-    return hit < kWords ? debt_at(tat_of(view[hit]), now) : 0;
-  }
+  // How often in a row a writer has found the same claim of another for its key.
+  struct Rival {
+    uint64_t claim = 0;
+    unsigned looks = 0;
 
-  // The steps of charge. Each returns true with the outcome filled in, or false to start over.
+    bool may_be_about_to_settle(uint64_t seen) {
+      if (seen != claim) *this = {seen, 0};
+      return ++looks < kPatience;
+    }
+  };
 
+  // The steps of charge. Each returns true with the outcome filled in, or false to go on trying.
+
+  // Charges the live word that was found. On failure `found` and `now` are what was learnt.
   template <class Clock>
-  static bool charge_live(const Place& place, const View& view, unsigned hit, const Budget& budget,
-                          Ticks price, Tick now, Clock&& clock, Outcome& outcome) {
-    const Tick tat = tat_of(view[hit]);
-    GcraOutcome judged = gcra(debt_at(tat, now), price, budget);
+  static bool charge_live(const Place& place, Found& found, const Budget& budget, Ticks price,
+                          Tick& now, Clock&& clock, Outcome& outcome) {
+    GcraOutcome judged = gcra(debt_of(found.seen, now), price, budget);
     if (!judged.passes) {
       now = clock();
-      if (!is_ahead(tat, now)) return false;
-      judged = gcra(debt_at(tat, now), price, budget);
+      const Ticks debt = debt_of(found.seen, now);
+      if (debt == 0) return false;
+      judged = gcra(debt, price, budget);
       if (!judged.passes) {
         outcome.verdict = Verdict::kRejected;
-        outcome.debt = debt_at(tat, now);
+        outcome.debt = debt;
         return true;
       }
     }
-    return store(place, hit, view[hit], now, judged.debt, outcome, Atomics::cas_relaxed);
+    return store(place.tag, *found.word, found.seen, now, judged.debt, Atomics::cas_relaxed,
+                 outcome);
   }
 
+  // Claims a word for a key that has no live one, and settles it.
   template <class Clock>
-  static bool insert(const Place& place, const View& view, Ticks price, bool may_evict,
-                     uint32_t writer, Tick now, Clock&& clock, Outcome& outcome) {
-    unsigned at = find_dead(place, view);
-    if (at < kWords) return settle(place, at, view[at], price, clock, outcome);
+  static bool insert(const Place& place, Ticks price, const Writer& writer, Clock&& clock,
+                     Rival& rival, Outcome& outcome) {
+    View view;
+    for (unsigned i = 0; i < kWords; ++i) view[i] = Atomics::load_acquire(word_at(place, i));
+    const Tick now = clock();
 
-    const Victim victim = choose_victim(view, now);
-    if (victim.is_live && !may_evict) {
-      outcome.verdict = Verdict::kFull;
-      outcome.debt = victim.debt;
-      return true;
+    Candidate into = find_own(place, view, now);
+    if (into.index == kWords) {
+      into = choose_victim(view, now);
+      if (into.debt != 0 && !writer.may_evict) {
+        outcome.verdict = Verdict::kFull;
+        outcome.debt = into.debt;
+        return true;
+      }
+    } else if (into.debt != 0) {
+      return false;
     }
-    at = victim.index;
-    const uint64_t claim = make_claim(place.tag, now, writer);
-    if (!Atomics::cas_seq_cst(word_at(place, at), view[at], claim)) return false;
-    outcome.evictions += victim.is_live;
-    return settle(place, at, claim, price, clock, outcome);
+
+    const uint64_t claim = claim_word(place.tag, writer.number);
+    uint64_t seen = view[into.index];
+    if (seen != claim) {
+      const bool is_rivals = is_claim(seen) && tag_of(seen) == place.tag;
+      if (is_rivals && rival.may_be_about_to_settle(seen)) return false;
+      if (!Atomics::cas_seq_cst(word_at(place, into.index), seen, claim)) return false;
+      outcome.evictions += into.debt != 0;
+    }
+    return settle(place, into.index, claim, price, clock, outcome);
   }
 
-  // Turns the dead word `mine` into a live one if no other word can be this key's.
+  // Turns the claim into a settled word if no other word can be this key's.
   template <class Clock>
-  static bool settle(const Place& place, unsigned at, uint64_t mine, Ticks price, Clock&& clock,
+  static bool settle(const Place& place, unsigned at, uint64_t claim, Ticks price, Clock&& clock,
                      Outcome& outcome) {
     View view;
     for (unsigned i = 0; i < kWords; ++i) view[i] = Atomics::load_seq_cst(word_at(place, i));
     const Tick now = clock();
-    if (view[at] != mine) return false;
+    if (view[at] != claim) return false;
 
     for (unsigned i = 0; i < kWords; ++i) {
       if (!is_twin(place, view, i, at)) continue;
-      if (is_ahead(tat_of(view[i]), now) || is_earlier(place, i, at)) {
-        Atomics::cas_seq_cst(word_at(place, at), mine, 0);
+      if (is_live(view[i], now) || is_earlier(place, i, at)) {
+        Atomics::cas_seq_cst(word_at(place, at), claim, 0);
         return false;
       }
     }
+    bool is_alone = true;
     for (unsigned i = 0; i < kWords; ++i) {
       if (!is_twin(place, view, i, at)) continue;
-      if (!Atomics::cas_seq_cst(word_at(place, i), view[i], 0)) return false;
+      is_alone = false;
+      Atomics::cas_seq_cst(word_at(place, i), view[i], 0);
     }
-    return store(place, at, mine, now, price, outcome, Atomics::cas_seq_cst);
+    if (!is_alone) return false;
+    return store(place.tag, word_at(place, at), claim, now, price, Atomics::cas_seq_cst, outcome);
   }
 
   static bool is_twin(const Place& place, const View& view, unsigned i, unsigned at) {
     return tag_of(view[i]) == place.tag && &word_at(place, i) != &word_at(place, at);
   }
 
-  static bool store(const Place& place, unsigned at, uint64_t expected, Tick now, Ticks debt,
-                    Outcome& outcome, bool (*cas)(Word&, uint64_t, uint64_t)) {
+  // `seen` is what `word` must hold, and on failure what it does hold.
+  static bool store(uint32_t tag, Word& word, uint64_t& seen, Tick now, Ticks debt,
+                    bool (*cas)(Word&, uint64_t&, uint64_t), Outcome& outcome) {
     const Tick tat = tick_add(now, debt);
-    if (!cas(word_at(place, at), expected, pack(place.tag, tat))) return false;
+    if (!cas(word, seen, settled_word(tag, tat))) return false;
     outcome.verdict = Verdict::kAdmitted;
     outcome.debt = debt;
     outcome.paid_at = tat;
     return true;
   }
 
-  // The dead word with the key's tag at the lowest address: what is left of the key itself, or
-  // another writer's claim for it. Called when no word with the tag is live.
-  static unsigned find_dead(const Place& place, const View& view) {
-    unsigned found = kWords;
+  // A word that a key may be inserted into, and the debt that would be forgotten.
+  struct Candidate {
+    unsigned index;
+    Ticks debt;
+  };
+
+  // Among the words with the key's tag, settled or claims: a live one; else that at the lowest
+  // address.
+  static Candidate find_own(const Place& place, const View& view, Tick now) {
+    Candidate found{kWords, 0};
     for (unsigned i = 0; i < kWords; ++i) {
       if (tag_of(view[i]) != place.tag) continue;
-      if (found == kWords || is_earlier(place, i, found)) found = i;
+      const Ticks debt = debt_of(view[i], now);
+      if (debt != 0) return {i, debt};
+      if (found.index == kWords || is_earlier(place, i, found.index)) found.index = i;
     }
     return found;
   }
 
-  struct Victim {
-    unsigned index;
-    bool is_live;
-    Ticks debt;
-  };
-
-  // The word that a new key may overwrite at the least cost: a free one (empty, or dead and
-  // nobody's claim); else the live one with the least debt, so that one-hit keys go before heavy
-  // users; else a claim.
+  // The word that can be overwritten at the least cost: a free one (empty, or dead); else the live
+  // one with the least debt, so that one-hit keys go before heavy users; else a claim.
   //
-  // Among free words: line 1 while it is less than half full, which keeps most keys where they are
-  // looked for first; then the emptier line, which fills a zone to 70 % before a key finds none.
-  static Victim choose_victim(const View& view, Tick now) {
+  // Among free words: line 1 while it is nearly empty, which keeps most keys where they are looked
+  // for first; then the emptier line, which fills a zone to 70 % before a key finds none.
+  static Candidate choose_victim(const View& view, Tick now) {
     unsigned free_words[2] = {0, 0};
     unsigned free_at[2] = {kWords, kWords};
-    Victim live{kWords, true, kNever};
+    Candidate live{kWords, kNever};
     for (unsigned i = 0; i < kWords; ++i) {
       const unsigned line = i / kLineWords;
       const uint64_t word = view[i];
-      if (word != 0 && is_ahead(tat_of(word), now)) {
-        const Ticks debt = debt_at(tat_of(word), now);
-        if (debt < live.debt) live = {i, true, debt};
-      } else if (word == 0 || !may_be_claim(word, now)) {
+      if (is_claim(word)) continue;
+      const Ticks debt = debt_of(word, now);
+      if (debt != 0) {
+        if (debt < live.debt) live = {i, debt};
+      } else {
         ++free_words[line];
         if (free_at[line] == kWords || (word == 0 && view[free_at[line]] != 0)) free_at[line] = i;
       }
@@ -324,10 +342,10 @@ class Table {
     if (free_words[0] + free_words[1] > 0) {
       const bool prefer_line1 =
           free_words[0] > kLineWords - kFewWords || free_words[0] >= free_words[1];
-      return {free_at[prefer_line1 ? 0 : 1], false, 0};
+      return {free_at[prefer_line1 ? 0 : 1], 0};
     }
     if (live.index < kWords) return live;
-    return {0, false, 0};
+    return {0, 0};
   }
 };
 

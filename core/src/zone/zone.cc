@@ -12,7 +12,7 @@
 namespace weir {
 namespace {
 
-constexpr uint64_t kMinLines = 2;
+constexpr uint64_t kMinLines = 1;
 
 // Sweeping goes round within an hour, or within 2^36 ticks if that is less (it is at 25 bits and
 // more: 512 s at 27), a quarter of what correctness needs, in steps of a second.
@@ -61,8 +61,7 @@ weir_status_t Zone::format(void* memory, size_t size, uint32_t tick_bits, bool i
   header->layout_version = kLayoutVersion;
   header->tick_bits = tick_bits;
   header->size = size;
-  header->shards = std::clamp<uint64_t>(lines / kShardLines, 1, kMaxShards);
-  header->lines_per_shard = std::min<uint64_t>(lines / header->shards, UINT32_MAX);
+  header->lines = lines == 1 ? 1 : lines & ~uint64_t{1};  // see place_of
   if (!draw_secret(header->secret)) {
     set_error(error, "cannot draw a hash secret: %s", std::strerror(errno));
     return WEIR_IO;
@@ -89,10 +88,8 @@ weir_status_t Zone::check(const void* memory, size_t size, weir_error_t* error) 
   }
   const uint64_t lines = (size - kLinesOffset) / sizeof(Line);
   const bool fits = header->size == size && header->tick_bits >= kMinTickBits &&
-                    header->tick_bits <= kMaxTickBits && header->shards >= 1 &&
-                    header->shards <= kMaxShards && header->lines_per_shard >= kMinLines &&
-                    header->lines_per_shard <= UINT32_MAX &&
-                    header->lines_per_shard <= lines / header->shards;
+                    header->tick_bits <= kMaxTickBits && header->lines >= kMinLines &&
+                    header->lines <= lines && (header->lines == 1 || header->lines % 2 == 0);
   if (!fits) {
     set_error(error, "the zone's header is that of a zone of %llu bytes, expected %zu",
               static_cast<unsigned long long>(header->size), size);
@@ -104,22 +101,18 @@ weir_status_t Zone::check(const void* memory, size_t size, weir_error_t* error) 
 Zone::Zone(void* memory, weir_full_t when_full)
     : header_(static_cast<Header*>(memory)),
       lines_(lines_of(memory)),
-      shards_(header_->shards),
-      lines_per_shard_(header_->lines_per_shard),
+      line_count_(header_->lines),
       scale_(header_->tick_bits),
       when_full_(when_full) {
   const uint64_t number = header_->attachments.fetch_add(1, std::memory_order_relaxed);
-  writer_ = static_cast<uint32_t>(number);
+  writer_ = {.number = number, .may_evict = when_full == WEIR_FULL_EVICT};
   stripe_ = stripes_of(memory) + number % kStripes;
 }
 
 LimiterTable::Place Zone::place_of(const void* key, size_t length) const {
   const KeyHash hash = hash_key(key, length, header_->secret);
-  Line* shard = lines_ + weir::scale<16>(hash.shard, shards_) * lines_per_shard_;
-  const uint64_t line1 = weir::scale<32>(hash.line1, lines_per_shard_);
-  uint64_t line2 = weir::scale<32>(hash.line2, lines_per_shard_ - 1);
-  line2 += line2 >= line1;  // uniform over the other lines
-  return {shard + line1, shard + line2, hash.tag};
+  const uint64_t line1 = weir::scale(hash.line, line_count_);
+  return {lines_ + line1, lines_ + other_line(line1, hash.tag, line_count_), hash.tag};
 }
 
 bool Zone::peek(weir_limit_t& limit, const weir_clock_t& clock) const {
@@ -134,9 +127,8 @@ bool Zone::charge(weir_limit_t& limit, const weir_clock_t& clock) {
   const Ticks price = gcra_price(limit.budget, limit.cost);
   if (price == 0 || price == kNever) return peek(limit, clock);
 
-  const auto outcome =
-      LimiterTable::charge(place_of(limit.key, limit.key_length), limit.budget, price,
-                           when_full_ == WEIR_FULL_EVICT, writer_, ticks(clock));
+  const auto outcome = LimiterTable::charge(place_of(limit.key, limit.key_length), limit.budget,
+                                            price, writer_, ticks(clock));
   if (outcome.evictions != 0) count(kEvicted, outcome.evictions);
   limit.debt = outcome.debt;
   limit.charged = 0;
@@ -196,14 +188,12 @@ weir_counters_t Zone::counters() const {
 }
 
 uint64_t Zone::sweep(const weir_clock_t& clock) {
-  const uint64_t lines = shards_ * lines_per_shard_;
   const uint64_t round = std::min(kSweepSeconds, uint64_t{1} << (kSweepTicksBits - scale_.bits()));
-  const uint64_t step = (lines + round - 1) / round;
+  const uint64_t step = (line_count_ + round - 1) / round;
   const uint64_t first = header_->sweep_cursor.fetch_add(step, std::memory_order_relaxed);
-  const Tick now = ticks(clock)();
   uint64_t cleared = 0;
   for (uint64_t i = 0; i < step; ++i)
-    cleared += LimiterTable::sweep(lines_[(first + i) % lines], now);
+    cleared += LimiterTable::sweep(lines_[(first + i) % line_count_], ticks(clock));
   return cleared;
 }
 

@@ -46,7 +46,7 @@ class Zone {
 
   uint64_t sweep(const weir_clock_t& clock);
 
-  uint64_t slots() const { return shards_ * lines_per_shard_ * kLineWords; }
+  uint64_t slots() const { return line_count_ * kLineWords; }
   const TickScale& scale() const { return scale_; }
 
  private:
@@ -59,10 +59,9 @@ class Zone {
   Header* header_;
   Line* lines_;
   Stripe* stripe_;
-  uint64_t shards_;
-  uint64_t lines_per_shard_;
+  uint64_t line_count_;
   TickScale scale_;
-  uint32_t writer_;
+  LimiterTable::Writer writer_;
   weir_full_t when_full_;
 };
 
