@@ -22,23 +22,6 @@ need_root_rights() {
             'chroot does not). What to do: run it on a machine or virtual machine of your own.'
 }
 
-# shellcheck disable=SC2016  # for apt
-# debian_mirror: where this system gets Debian's main suite from.
-debian_mirror() {
-    local release site codename mirror=${WEIR_MIRROR:-}
-    if [[ -z $mirror ]]; then
-        codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-        while read -r release site; do
-            if [[ $release == "$codename" && -z $mirror ]]; then
-                mirror=$site
-            fi
-        done <<<"$(apt-get indextargets --format '$(RELEASE) $(SITE)' 'Created-By: Packages')"
-    fi
-    [[ $mirror ]] ||
-        root_die 'apt knows no source of Debian. What to do: set WEIR_MIRROR to the URL of a mirror.'
-    printf '%s\n' "$mirror"
-}
-
 # contained COMMAND...: with namespaces of its own, and not longer than we live.
 contained() {
     setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child -- "$@"
@@ -47,7 +30,7 @@ contained() {
 # make_root SUITE FOLDER: a minimal system of that release.
 make_root() {
     local mirror log=$2.log
-    mirror=$(debian_mirror) || exit 1
+    mirror=$("$PROJECT/scripts/debian-mirror") || exit 1
     chmod 755 "$2"  # its users are to enter it
     contained debootstrap --variant=minbase "$1" "$2" "$mirror" >"$log" 2>&1 || {
         tail -n 15 "$log" >&2
