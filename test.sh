@@ -156,8 +156,15 @@ prepare() {
 }
 
 build_release() {
+    local nginx
     say 'building (build/logs/build-release.log)'
-    if ! scripts/build release -DWEIR_WERROR=ON -DWEIR_TESTS=ON -DWEIR_BENCH=ON; then
+    if ! nginx=$(scripts/fetch-nginx-source 2>"$LOGS/fetch-nginx-source.log"); then
+        tail -n 20 "$LOGS/fetch-nginx-source.log" >&2
+        FAILURES+=("sources of nginx (see $LOGS/fetch-nginx-source.log)")
+        summary
+    fi
+    if ! scripts/build release -DWEIR_WERROR=ON -DWEIR_TESTS=ON -DWEIR_BENCH=ON \
+        -DWEIR_NGINX_SOURCE="$nginx"; then
         FAILURES+=('build')
         summary
     fi
