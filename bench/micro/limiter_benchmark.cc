@@ -1,139 +1,146 @@
-// What one decision costs, through the C interface, with hashing and a real clock.
+// What one decision costs: weir, and nginx's limit_req doing the same in the same run (if the build
+// has it; see contestants.h).
 //
-// Beside it, in the same run, what any such decision must cost: a clock reading, and a clock
-// reading with one dependent random access to as much memory. Compare within one run only: the
-// machine is shared.
+// Names are CASE/CONTESTANT[/KEYS]:
+//   hot      one key, in the processor's cache
+//   reject   the same, and every request is refused
+//   random   a random one of so many live keys
+//   revive   keys that come back after their debt is paid, the zone in the processor's cache
+//   insert   a new key, while the zone fills from none to so many
+//   full     a new key, where a live one has to be forgotten for it; both zones have 8 MB
 
 #include <benchmark/benchmark.h>
-#include <sys/mman.h>
 
-#include <algorithm>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <numeric>
-#include <random>
-#include <vector>
+#include <map>
+#include <memory>
+#include <string>
 
-#include "weir/weir.h"
+#include "contestants.h"
+#include "keys.h"
+#include "zone/key_hash.h"
 
+namespace weir::bench {
 namespace {
 
-void must(bool works, const char* what) {
-  if (works) return;
-  std::fprintf(stderr, "benchmark set-up failed: %s\n", what);
-  std::abort();
-}
+uint64_t argument(const benchmark::State& state) { return static_cast<uint64_t>(state.range(0)); }
 
-// A zone at 60 % load for `keys` keys, in memory of its own.
-class Zone {
- public:
-  explicit Zone(uint64_t keys) : size_((16 << 10) + keys * sizeof(uint64_t) * 10 / 6) {
-    memory_ = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    must(memory_ != MAP_FAILED, "mmap");
-    weir_error_t error;
-    must(weir_zone_format(memory_, size_, 20, &error) == WEIR_OK, error.text);
-    must(weir_zone_attach(memory_, size_, WEIR_FULL_EVICT, &zone_, &error) == WEIR_OK, error.text);
+// A zone with so many live keys. Filling one takes seconds, so each is made once and kept for all
+// rounds.
+template <class Contestant>
+Contestant& loaded(uint64_t keys) {
+  static std::map<uint64_t, std::unique_ptr<Contestant>> zones;
+  std::unique_ptr<Contestant>& zone = zones[keys];
+  if (!zone) {
+    zone = std::make_unique<Contestant>(Contestant::bytes_for(keys), kGenerous);
+    for (uint64_t i = 0; i < keys; ++i) zone->load(key_of(i));
+    must(zone->lost() == 0, "a loaded zone has lost a key");
   }
-  ~Zone() {
-    weir_zone_detach(zone_);
-    munmap(memory_, size_);
+  return *zone;
+}
+
+template <class Contestant>
+void hot(benchmark::State& state) {
+  Contestant zone(Contestant::bytes_for(1000), kGenerous);
+  const uint64_t key = key_of(0);
+  for (auto _ : state) benchmark::DoNotOptimize(zone.decide(key));
+}
+
+template <class Contestant>
+void reject(benchmark::State& state) {
+  Contestant zone(Contestant::bytes_for(1000), kStingy);
+  const uint64_t key = key_of(0);
+  uint64_t admitted = 0;
+  for (auto _ : state) admitted += zone.decide(key);
+  must(admitted <= 2, "a request was admitted that should not have been");
+}
+
+template <class Contestant>
+void random(benchmark::State& state) {
+  const uint64_t keys = argument(state);
+  Contestant& zone = loaded<Contestant>(keys);
+  static RandomNumbers numbers(1);  // goes on from round to round, so that no round repeats another
+  for (auto _ : state) benchmark::DoNotOptimize(zone.decide(key_of(numbers.below(keys))));
+}
+
+// A debt is paid after 100 us, and a round through these keys takes several times as long.
+template <class Contestant>
+void revive(benchmark::State& state) {
+  constexpr uint64_t kKeys = 20'000;
+  Contestant zone(Contestant::bytes_for(kKeys), kGenerous);
+  uint64_t i = 0;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(zone.decide(key_of(i)));
+    if (++i == kKeys) i = 0;
   }
-  Zone(const Zone&) = delete;
-  Zone& operator=(const Zone&) = delete;
+}
 
-  weir_verdict_t take(uint64_t key, const weir_budget_t& budget) {
-    weir_limit_t limit{};
-    limit.zone = zone_;
-    limit.key = &key;
-    limit.key_length = sizeof key;
-    limit.budget = budget;
-    limit.cost = 1;
-    return weir_decide(&limit, 1, &clock_, nullptr);
+// Has as many iterations as keys.
+template <class Contestant>
+void insert(benchmark::State& state) {
+  static std::map<uint64_t, std::unique_ptr<Contestant>> zones;
+  const uint64_t keys = argument(state);
+  std::unique_ptr<Contestant>& zone = zones[keys];
+  if (!zone) zone = std::make_unique<Contestant>(Contestant::bytes_for(keys), kGenerous);
+  zone->clear();
+  uint64_t i = 0;
+  for (auto _ : state) zone->load(key_of(i++));
+  must(i == keys && zone->lost() == 0, "expected one iteration for each key, and no key lost");
+}
+
+template <class Contestant>
+void full(benchmark::State& state) {
+  constexpr size_t kBytes = 8 << 20;
+  constexpr uint64_t kFill = 3 * kBytes / 8;
+  static Contestant zone(kBytes, kGenerous);
+  static uint64_t next = 0;
+  while (next < kFill) zone.load(key_of(next++));
+  const uint64_t lost_before = zone.lost();
+  for (auto _ : state) zone.load(key_of(next++));
+  state.counters["lost"] =
+      static_cast<double>(zone.lost() - lost_before) / static_cast<double>(state.iterations());
+}
+
+template <class Contestant>
+void add(const std::string& name, int64_t most_keys) {
+  const auto add_case = [&](const char* which, void (*function)(benchmark::State&)) {
+    return benchmark::RegisterBenchmark((which + ('/' + name)).c_str(), function);
+  };
+  add_case("hot", hot<Contestant>);
+  add_case("reject", reject<Contestant>);
+  add_case("revive", revive<Contestant>);
+  add_case("full", full<Contestant>);
+  for (int64_t keys = 1000; keys <= most_keys; keys *= 10) {
+    add_case("random", random<Contestant>)->Arg(keys);
   }
-
-  weir_counters_t counters() const {
-    weir_counters_t counters;
-    weir_zone_counters(zone_, &counters);
-    return counters;
+  add_case("random", random<Contestant>)->Arg(4'000'000);
+  for (const int64_t keys : {10'000, 1'000'000}) {
+    add_case("insert", insert<Contestant>)->Arg(keys)->Iterations(keys);
   }
-
- private:
-  size_t size_;
-  void* memory_;
-  weir_zone_t* zone_ = nullptr;
-  weir_clock_t clock_ = {weir_monotonic_now, nullptr};
-};
-
-weir_budget_t make_budget(const weir_quota_t& quota) {
-  weir_budget_t budget;
-  weir_error_t error;
-  must(weir_budget_make(&quota, 20, &budget, &error) == WEIR_OK, error.text);
-  return budget;
 }
 
-// Never refuses in a run, and keeps every key in debt throughout.
-const weir_budget_t kGenerous =
-    make_budget({.tokens = 10'000, .period = 1, .burst = 1'000'000'000});
-const weir_budget_t kStingy = make_budget({.tokens = 1, .period = 3600, .burst = 0});
+const bool added = [] {
+  add<Weir>("weir", 10'000'000);
+#ifdef WEIR_BENCH_LIMIT_REQ
+  add<LimitReq>("limit_req", 1'000'000);
+#endif
+  return true;
+}();
 
-void DecideHotKey(benchmark::State& state) {
-  Zone zone(1000);
-  for (auto _ : state) benchmark::DoNotOptimize(zone.take(1, kGenerous));
+void hash_key(benchmark::State& state) {
+  static const uint8_t secret[kSecretSize] = {1, 2, 3};
+  uint64_t key = key_of(0);
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(key);
+    benchmark::DoNotOptimize(weir::hash_key(&key, sizeof key, secret));
+  }
 }
-BENCHMARK(DecideHotKey);
+BENCHMARK(hash_key);
 
-void DecideReject(benchmark::State& state) {
-  Zone zone(1000);
-  zone.take(1, kStingy);
-  for (auto _ : state) benchmark::DoNotOptimize(zone.take(1, kStingy));
-}
-BENCHMARK(DecideReject);
-
-void DecideRandomKey(benchmark::State& state) {
-  const auto keys = static_cast<uint64_t>(state.range(0));
-  Zone zone(keys);
-  // An hour of debt each, so that all stay live.
-  const weir_budget_t hour = make_budget({.tokens = 1, .period = 3600, .burst = 30});
-  for (uint64_t key = 0; key < keys; ++key) zone.take(key, hour);
-  std::mt19937_64 random(1);
-  for (auto _ : state) benchmark::DoNotOptimize(zone.take(random() % keys, kGenerous));
-  state.counters["evicted"] = static_cast<double>(zone.counters().evicted);
-}
-BENCHMARK(DecideRandomKey)->RangeMultiplier(10)->Range(1000, 10'000'000);
-
-void DecideNewKey(benchmark::State& state) {
-  Zone zone(1'000'000);
-  uint64_t key = 0;
-  for (auto _ : state) benchmark::DoNotOptimize(zone.take(++key, kGenerous));
-}
-BENCHMARK(DecideNewKey);
-
-void ParseQuota(benchmark::State& state) {
+void parse_quota(benchmark::State& state) {
   weir_quota_t quota;
   for (auto _ : state) benchmark::DoNotOptimize(weir_quota_parse("100r/5m", 7, &quota, nullptr));
 }
-BENCHMARK(ParseQuota);
-
-void Clock(benchmark::State& state) {
-  for (auto _ : state) benchmark::DoNotOptimize(weir_monotonic_now(nullptr));
-}
-BENCHMARK(Clock);
-
-// A walk through one random cycle over as many bytes as a zone for so many keys has.
-void ClockAndRandomAccess(benchmark::State& state) {
-  const size_t lines = static_cast<size_t>(state.range(0)) * 10 / 6 / 8 + 1;
-  std::vector<uint64_t> order(lines);
-  std::iota(order.begin(), order.end(), 0);
-  std::shuffle(order.begin(), order.end(), std::mt19937_64(1));
-  std::vector<uint64_t> memory(lines * 8);
-  for (size_t i = 0; i < lines; ++i) memory[order[i] * 8] = order[(i + 1) % lines];
-  uint64_t at = 0;
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(weir_monotonic_now(nullptr));
-    benchmark::DoNotOptimize(at = memory[at * 8]);
-  }
-}
-BENCHMARK(ClockAndRandomAccess)->RangeMultiplier(10)->Range(1000, 10'000'000);
+BENCHMARK(parse_quota);
 
 }  // namespace
+}  // namespace weir::bench

@@ -1,0 +1,206 @@
+// How the throughput of one zone grows with the processes that use it: forked processes, as nginx's
+// workers are, and no threads.
+//
+//   weir_processes ROUNDS MILLISECONDS
+//
+// Each case runs for so many milliseconds with 1, 2 and 4 processes; a round is all of that for all
+// contestants, so that what disturbs the machine for a while disturbs all alike. Prints, for every
+// run, a line of case, contestant, processes, round, decisions a second of all its processes
+// together, and the share of the time that the unluckiest of them waited for a processor though it
+// had work; separated by tabs. Where there are processors enough and one waited nonetheless,
+// something else was running, and the figure says nothing.
+//
+// Cases:
+//   own       every process decides about one key, its own
+//   disjoint  about random ones of its own 250,000 keys, in a zone with a million live keys
+//   hot       all about one key
+//
+// The zones' processes share what nginx's workers would: the zone's memory, by fork.
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <new>
+#include <thread>
+#include <vector>
+
+#include "contestants.h"
+#include "keys.h"
+#include "memory.h"
+
+namespace weir::bench {
+namespace {
+
+constexpr unsigned kMostProcesses = 4;
+constexpr uint64_t kKeysEach = 250'000;
+
+enum class Case { kOwn, kDisjoint, kHot };
+constexpr Case kCases[] = {Case::kOwn, Case::kDisjoint, Case::kHot};
+
+const char* name_of(Case which) {
+  switch (which) {
+    case Case::kOwn:
+      return "own";
+    case Case::kDisjoint:
+      return "disjoint";
+    case Case::kHot:
+      return "hot";
+  }
+  return "";
+}
+
+struct Result {
+  double per_second;
+  double waited;
+};
+
+// What a run's processes share beside the zone.
+struct Board {
+  std::atomic<unsigned> ready;
+  std::atomic<bool> go;
+  std::atomic<bool> stop;
+  // One for each process, written at its end.
+  Result results[kMostProcesses];
+};
+
+// The numbers of the keys that a process draws from: `count` from `first` on.
+struct Range {
+  uint64_t first;
+  uint64_t count;
+};
+
+Range range_of(Case which, unsigned process) {
+  switch (which) {
+    case Case::kOwn:
+      return {process * kKeysEach, 1};
+    case Case::kDisjoint:
+      return {process * kKeysEach, kKeysEach};
+    case Case::kHot:
+      break;
+  }
+  return {0, 1};
+}
+
+// Nanoseconds that this process could have run and did not (Documentation/scheduler/sched-stats of
+// Linux); 0 where the kernel does not count them.
+uint64_t nanoseconds_waited() {
+  uintmax_t waited = 0;
+  if (std::FILE* file = std::fopen("/proc/self/schedstat", "r")) {
+    if (std::fscanf(file, "%*u %ju", &waited) != 1) waited = 0;
+    std::fclose(file);
+  }
+  return waited;
+}
+
+template <class Contestant>
+void decide_until_stopped(Contestant& zone, Range range, unsigned process, Board& board) {
+  zone.join();
+  RandomNumbers numbers(process);
+  uint64_t decisions = 0;
+  ++board.ready;
+  while (!board.go) {
+  }
+  const uint64_t waited_before = nanoseconds_waited();
+  const uint64_t start = weir_monotonic_now(nullptr);
+  while (!board.stop.load(std::memory_order_relaxed)) {
+    zone.decide(key_of(range.first + numbers.below(range.count)));
+    ++decisions;
+  }
+  const auto elapsed = static_cast<double>(weir_monotonic_now(nullptr) - start);
+  board.results[process] = {
+      .per_second = static_cast<double>(decisions) * 1e9 / elapsed,
+      .waited = static_cast<double>(nanoseconds_waited() - waited_before) / elapsed};
+}
+
+// Decisions a second of all processes together, and the longest wait of one.
+template <class Contestant>
+Result run(Contestant& zone, Case which, unsigned processes, std::chrono::milliseconds length) {
+  Memory shared(sizeof(Board));
+  Board& board = *new (shared.address()) Board{};
+  std::vector<pid_t> children;
+  for (unsigned i = 0; i < processes; ++i) {
+    const pid_t child = fork();
+    must(child >= 0, "fork");
+    if (child == 0) {
+      decide_until_stopped(zone, range_of(which, i), i, board);
+      _exit(0);
+    }
+    children.push_back(child);
+  }
+  while (board.ready < processes) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  board.go = true;
+  std::this_thread::sleep_for(length);
+  board.stop = true;
+  Result total{};
+  for (unsigned i = 0; i < processes; ++i) {
+    int status = 0;
+    must(waitpid(children[i], &status, 0) == children[i] && status == 0, "a process failed");
+    total.per_second += board.results[i].per_second;
+    total.waited = std::max(total.waited, board.results[i].waited);
+  }
+  return total;
+}
+
+template <class Contestant>
+class Contest {
+ public:
+  explicit Contest(const char* name)
+      : name_(name), zone_(Contestant::bytes_for(kMostProcesses * kKeysEach), kGenerous) {
+    for (uint64_t i = 0; i < kMostProcesses * kKeysEach; ++i) zone_.load(key_of(i));
+  }
+
+  void round(Case which, unsigned processes, int round, std::chrono::milliseconds length) {
+    const Result result = run(zone_, which, processes, length);
+    std::printf("%s\t%s\t%u\t%d\t%.0f\t%.3f\n", name_of(which), name_, processes, round,
+                result.per_second, result.waited);
+    std::fflush(stdout);
+  }
+
+ private:
+  const char* name_;
+  Contestant zone_;
+};
+
+int argument(const char* text) {
+  int number = 0;
+  const auto [end, error] = std::from_chars(text, text + std::strlen(text), number);
+  return error == std::errc() && *end == '\0' ? number : 0;
+}
+
+int run_all(int rounds, std::chrono::milliseconds length) {
+  Contest<Weir> weir("weir");
+#ifdef WEIR_BENCH_LIMIT_REQ
+  Contest<LimitReq> limit_req("limit_req");
+#endif
+  for (int round = 0; round < rounds; ++round) {
+    for (const Case which : kCases) {
+      for (const unsigned processes : {1u, 2u, kMostProcesses}) {
+        weir.round(which, processes, round, length);
+#ifdef WEIR_BENCH_LIMIT_REQ
+        limit_req.round(which, processes, round, length);
+#endif
+      }
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace weir::bench
+
+int main(int argc, char** argv) {
+  using weir::bench::argument;
+  const int rounds = argc == 3 ? argument(argv[1]) : 0;
+  const int milliseconds = argc == 3 ? argument(argv[2]) : 0;
+  if (rounds <= 0 || milliseconds <= 0) {
+    std::fprintf(stderr, "weir_processes: expected two numbers above 0: ROUNDS MILLISECONDS\n");
+    return 2;
+  }
+  return weir::bench::run_all(rounds, std::chrono::milliseconds(milliseconds));
+}
