@@ -1,0 +1,243 @@
+"""Makes tables of what the benchmarks measured. Usage: report.py FOLDER [--readme FILE]
+
+FOLDER holds micro.json (Google Benchmark), processes.tsv and capacity.tsv (their columns are
+described at the top of bench/micro/processes.cc and capacity.cc). Prints the tables, and writes them
+there as targets.md and cases.md, and the plots' data as cost.tsv and lost.tsv.
+
+Times are CPU time in nanoseconds, which leaves out what other processes took while this one had to
+wait. A figure is the median over rounds; a ratio is one of medians. Why: see bench/README.md.
+"""
+
+import json
+import os
+import re
+import statistics
+import sys
+
+BEGIN, END = "<!-- targets: by bench/run micro --update-readme -->", "<!-- end of targets -->"
+
+# Of runs with at most as many processes as processors, those in which a process waited longer than
+# this for a processor, as a share of the time, were disturbed by something else.
+MOST_WAITED = 0.05
+FEWEST_RUNS = 3
+
+
+class Times:
+    """Nanoseconds of each case, by name: CASE/CONTESTANT[/KEYS]."""
+
+    def __init__(self, path):
+        self.rounds = {}
+        with open(path) as file:
+            report = json.load(file)
+        for run in report["benchmarks"]:
+            if run["run_type"] != "iteration":
+                continue
+            if run.get("error_occurred"):
+                sys.exit(f"report: {run['name']} failed: {run['error_message']}")
+            assert run["time_unit"] == "ns", run
+            name = re.sub(r"/iterations:\d+", "", run["run_name"])
+            self.rounds.setdefault(name, []).append(run["cpu_time"])
+
+    def median(self, name):
+        rounds = self.rounds.get(name)
+        return statistics.median(rounds) if rounds else None
+
+    def spread(self, name):
+        """How far apart the quartiles are, as a share of the median."""
+        rounds = self.rounds.get(name, [])
+        if len(rounds) < 2:
+            return None
+        low, middle, high = statistics.quantiles(rounds, n=4)
+        return (high - low) / middle
+
+    def keys(self, case):
+        """All numbers of keys for which a case was run, ascending."""
+        found = (re.fullmatch(case + r"/(?:weir|limit_req)/(\d+)", name) for name in self.rounds)
+        return sorted({int(match[1]) for match in found if match})
+
+
+class Processes:
+    """Decisions a second of several processes together."""
+
+    def __init__(self, path):
+        self.runs = {}  # (case, contestant, processes): [(per second, share waited)]
+        with open(path) as file:
+            for line in file:
+                case, who, processes, _, per_second, waited = line.split("\t")
+                key = (case, who, int(processes))
+                self.runs.setdefault(key, []).append((float(per_second), float(waited)))
+
+    def median(self, case, who, processes):
+        runs = self.runs.get((case, who, processes), [])
+        if processes <= os.cpu_count():
+            runs = [run for run in runs if run[1] <= MOST_WAITED]
+        if len(runs) < FEWEST_RUNS:
+            return None
+        return statistics.median(per_second for per_second, _ in runs)
+
+
+class Capacity:
+    """Keys per MB until one is lost, and the share lost beyond."""
+
+    def __init__(self, path):
+        self.trials = {}  # (contestant, megabytes): [keys per megabyte]
+        self.lost = {}  # contestant: {keys per megabyte: share}
+        with open(path) as file:
+            for line in file:
+                kind, who, *numbers = line.split("\t")
+                if kind == "keys":
+                    megabytes, _, keys = numbers
+                    self.trials.setdefault((who, int(megabytes)), []).append(float(keys))
+                else:
+                    keys, share = numbers
+                    self.lost.setdefault(who, {})[int(keys)] = float(share)
+
+    def median(self, who, megabytes):
+        trials = self.trials.get((who, megabytes))
+        return statistics.median(trials) if trials else None
+
+    def lowest(self, who, megabytes):
+        return min(self.trials.get((who, megabytes), []), default=None)
+
+
+def ratio(a, b):
+    return None if a is None or b is None else a / b
+
+
+def show(number, digits=0, unit=""):
+    return "-" if number is None else f"{number:,.{digits}f}{unit}"
+
+
+def markdown(header, rows):
+    """A table of which the first column is text and the others are numbers."""
+    rows = [header, *rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+
+    def line(row):
+        cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]
+        return "| " + " | ".join(cells) + " |\n"
+
+    rule = "|" + "|".join("-" * (w + 1) + (":" if i else "-") for i, w in enumerate(widths)) + "|\n"
+    return line(header) + rule + "".join(line(row) for row in rows[1:])
+
+
+def targets(times, processes, capacity):
+    def row(what, measured, digits, unit, bound, at_most=False):
+        if measured is None:
+            verdict = "not measured"
+        else:
+            reached = measured <= bound if at_most else measured >= bound
+            verdict = "reached" if reached else "not reached"
+        sign = "<=" if at_most else ">="
+        return [what, show(measured, digits, unit), f"{sign} {show(bound, digits, unit)}", verdict]
+
+    def speedup(case):
+        return ratio(processes.median(case, "weir", 2), processes.median(case, "weir", 1))
+
+    random_10m = ratio(times.median("random/weir/10000000"), times.median("clock_access/10000000"))
+    peer_1m = ratio(times.median("random/limit_req/1000000"), times.median("random/weir/1000000"))
+    return markdown(
+        ["what", "measured", "target", ""],
+        [
+            row("decision on a hot key", times.median("hot/weir"), 0, " ns", 50, at_most=True),
+            row("random one of 10 million live keys, to a random access and a clock reading",
+                random_10m, 2, " x", 1.4, at_most=True),
+            row("limit_req's time to weir's, random one of a million live keys",
+                peer_1m, 1, " x", 8),
+            row("keys per MB before a live one is lost (1 MB, median)",
+                capacity.median("weir", 1), 0, "", 90_000),
+            row("two processes to one, random keys of their own", speedup("disjoint"), 2, " x", 1.8),
+            row("two processes to one, one hot key of their own", speedup("own"), 2, " x", 1.8),
+            row("two processes to one, the same hot key", speedup("hot"), 2, " x", 0.5),
+        ])
+
+
+def cases(times):
+    rows = []
+
+    def add(label, suffix, baseline=None):
+        weir, peer = (times.median(f"{suffix[0]}/{who}{suffix[1]}") for who in ("weir", "limit_req"))
+        rows.append([label, show(weir, 1), show(peer, 1), show(ratio(peer, weir), 1, " x"),
+                     show(baseline and times.median(baseline), 1),
+                     show(times.spread(f"{suffix[0]}/weir{suffix[1]}"), 2)])
+
+    for case in ("hot", "reject", "revive", "full"):
+        add(case, (case, ""))
+    for keys in times.keys("random"):
+        add(f"random of {keys:,}", ("random", f"/{keys}"), f"clock_access/{keys}")
+    for keys in times.keys("insert"):
+        add(f"insert {keys:,}", ("insert", f"/{keys}"))
+    for name in ("clock", "hash_key", "parse_quota"):
+        rows.append([name, show(times.median(name), 1), "-", "-", "-", show(times.spread(name), 2)])
+    return markdown(["ns a decision", "weir", "limit_req", "ratio", "clock and access", "spread"],
+                    rows)
+
+
+def throughput(processes):
+    rows = []
+    for case in ("own", "disjoint", "hot"):
+        for who in ("weir", "limit_req"):
+            one, two, four = (processes.median(case, who, n) for n in (1, 2, 4))
+            rows.append([f"{case}, {who}", show(one and one / 1e6, 2), show(two and two / 1e6, 2),
+                         show(four and four / 1e6, 2), show(ratio(two, one), 2, " x"),
+                         show(ratio(four, one), 2, " x")])
+    return markdown(["million decisions a second", "1 process", "2", "4", "2 to 1", "4 to 1"], rows)
+
+
+def keys_per_megabyte(capacity):
+    sizes = sorted({megabytes for _, megabytes in capacity.trials})
+    rows = []
+    for who in ("weir", "limit_req"):
+        rows += [[f"{who}, zone of {mb} MB", show(capacity.median(who, mb)),
+                  show(capacity.lowest(who, mb))] for mb in sizes if (who, mb) in capacity.trials]
+    return markdown(["keys per MB before one is lost", "median", "lowest"], rows)
+
+
+def write(path, text):
+    with open(path, "w") as file:
+        file.write(text)
+
+
+def write_columns(path, table):
+    """For gnuplot: a line for each row of numbers, "?" where there is none."""
+    write(path, "".join("\t".join("?" if cell is None else f"{cell:g}" for cell in row) + "\n"
+                        for row in table))
+
+
+def write_plot_data(folder, times, capacity):
+    write_columns(f"{folder}/cost.tsv", [
+        (keys, *(times.median(f"{case}/{keys}")
+                 for case in ("random/weir", "random/limit_req", "clock_access")))
+        for keys in times.keys("random")])
+    loads = sorted(capacity.lost["weir"])
+    peer = capacity.lost.get("limit_req", {})
+    write_columns(f"{folder}/lost.tsv",
+                  [(keys, capacity.lost["weir"][keys], peer.get(keys)) for keys in loads])
+
+
+def update(readme, table):
+    with open(readme) as file:
+        text = file.read()
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        sys.exit(f"report: expected one \"{BEGIN}\" and one \"{END}\" in {readme}")
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    write(readme, f"{before}{BEGIN}\n\n{table}\n{END}{after}")
+
+
+def main():
+    folder, *options = sys.argv[1:]
+    times = Times(f"{folder}/micro.json")
+    processes = Processes(f"{folder}/processes.tsv")
+    capacity = Capacity(f"{folder}/capacity.tsv")
+    target_table = targets(times, processes, capacity)
+    case_tables = "\n".join([cases(times), throughput(processes), keys_per_megabyte(capacity)])
+    write(f"{folder}/targets.md", target_table)
+    write(f"{folder}/cases.md", case_tables)
+    write_plot_data(folder, times, capacity)
+    print(f"\n{case_tables}\n{target_table}")
+    if options:
+        update(options[1], target_table)
+
+
+main()
