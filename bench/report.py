@@ -18,7 +18,7 @@ BEGIN, END = "<!-- targets: by bench/run micro --update-readme -->", "<!-- end o
 
 # Of runs with at most as many processes as processors, those in which a process waited longer than
 # this for a processor, as a share of the time, were disturbed by something else.
-MOST_WAITED = 0.05
+MOST_WAITED = 0.02
 FEWEST_RUNS = 3
 
 
