@@ -6,7 +6,8 @@
 #   ./test.sh -R REGEX     only the tests with such names; see "ctest -N"
 #   ./test.sh --all        that, and what is longer (under an hour): clang,
 #                          sanitizers, long property runs, nginx from source,
-#                          Debian 13, the layout of the code; wants root
+#                          Debian 13, the layout of the code, the benchmarks;
+#                          wants root
 #
 # It installs what is missing (scripts/setup test, or all). The last line says
 # "N passed, N failed"; each failure is named above it. A step of --all counts
@@ -236,6 +237,7 @@ longer_steps() {
     step nginx-source-dynamic source_nginx dynamic || true
     step nginx-source-static source_nginx static || true
     step debian13 tests/smoke/debian13 || true
+    step benchmarks bench/run micro --quick || true  # that they run; not how fast
 }
 
 main() {
