@@ -3,7 +3,7 @@ set terminal svg size 800,500 background "white"
 set datafile separator "\t"
 set datafile missing "?"
 set grid
-set key left top
+set key left top noenhanced
 set style data linespoints
 
 set output folder."/cost.svg"

@@ -29,6 +29,7 @@ class Times:
         self.rounds = {}
         with open(path) as file:
             report = json.load(file)
+        self.context = report["context"]
         for run in report["benchmarks"]:
             if run["run_type"] != "iteration":
                 continue
@@ -42,13 +43,11 @@ class Times:
         rounds = self.rounds.get(name)
         return statistics.median(rounds) if rounds else None
 
-    def spread(self, name):
-        """How far apart the quartiles are, as a share of the median."""
-        rounds = self.rounds.get(name, [])
-        if len(rounds) < 2:
-            return None
-        low, middle, high = statistics.quantiles(rounds, n=4)
-        return (high - low) / middle
+    def spread(self, names):
+        """How far apart the quartiles are, as a share of the median, where that is most."""
+        quartiles = [statistics.quantiles(self.rounds[name], n=4) for name in names
+                     if len(self.rounds.get(name, [])) > 1]
+        return max(((high - low) / middle for low, middle, high in quartiles), default=None)
 
     def keys(self, case):
         """All numbers of keys for which a case was run, ascending."""
@@ -91,6 +90,9 @@ class Capacity:
                 else:
                     keys, share = numbers
                     self.lost.setdefault(who, {})[int(keys)] = float(share)
+
+    def sizes(self):
+        return sorted({megabytes for _, megabytes in self.trials})
 
     def median(self, who, megabytes):
         trials = self.trials.get((who, megabytes))
@@ -144,8 +146,9 @@ def targets(times, processes, capacity):
                 random_10m, 2, " x", 1.4, at_most=True),
             row("limit_req's time to weir's, random one of a million live keys",
                 peer_1m, 1, " x", 8),
-            row("keys per MB before a live one is lost (1 MB, median)",
-                capacity.median("weir", 1), 0, "", 90_000),
+            *(row(f"keys per MB before a live one is lost, zone of {megabytes} MB (median)",
+                  capacity.median("weir", megabytes), 0, "", 90_000)
+              for megabytes in capacity.sizes()),
             row("two processes to one, random keys of their own", speedup("disjoint"), 2, " x", 1.8),
             row("two processes to one, one hot key of their own", speedup("own"), 2, " x", 1.8),
             row("two processes to one, the same hot key", speedup("hot"), 2, " x", 0.5),
@@ -155,20 +158,23 @@ def targets(times, processes, capacity):
 def cases(times):
     rows = []
 
-    def add(label, suffix, baseline=None):
-        weir, peer = (times.median(f"{suffix[0]}/{who}{suffix[1]}") for who in ("weir", "limit_req"))
+    def add(label, case, suffix="", baseline=None):
+        names = [f"{case}/weir{suffix}", f"{case}/limit_req{suffix}"]
+        weir, peer = map(times.median, names)
+        if baseline:
+            names.append(baseline + suffix)
         rows.append([label, show(weir, 1), show(peer, 1), show(ratio(peer, weir), 1, " x"),
-                     show(baseline and times.median(baseline), 1),
-                     show(times.spread(f"{suffix[0]}/weir{suffix[1]}"), 2)])
+                     show(baseline and times.median(baseline + suffix), 1),
+                     show(times.spread(names), 2)])
 
     for case in ("hot", "reject", "revive", "full"):
-        add(case, (case, ""))
+        add(case, case)
     for keys in times.keys("random"):
-        add(f"random of {keys:,}", ("random", f"/{keys}"), f"clock_access/{keys}")
+        add(f"random of {keys:,}", "random", f"/{keys}", "clock_access")
     for keys in times.keys("insert"):
-        add(f"insert {keys:,}", ("insert", f"/{keys}"))
+        add(f"insert {keys:,}", "insert", f"/{keys}")
     for name in ("clock", "hash_key", "parse_quota"):
-        rows.append([name, show(times.median(name), 1), "-", "-", "-", show(times.spread(name), 2)])
+        rows.append([name, show(times.median(name), 1), "-", "-", "-", show(times.spread([name]), 2)])
     return markdown(["ns a decision", "weir", "limit_req", "ratio", "clock and access", "spread"],
                     rows)
 
@@ -185,12 +191,20 @@ def throughput(processes):
 
 
 def keys_per_megabyte(capacity):
-    sizes = sorted({megabytes for _, megabytes in capacity.trials})
-    rows = []
-    for who in ("weir", "limit_req"):
-        rows += [[f"{who}, zone of {mb} MB", show(capacity.median(who, mb)),
-                  show(capacity.lowest(who, mb))] for mb in sizes if (who, mb) in capacity.trials]
+    rows = [[f"{who}, zone of {megabytes} MB", show(capacity.median(who, megabytes)),
+             show(capacity.lowest(who, megabytes))]
+            for who in ("weir", "limit_req") for megabytes in capacity.sizes()]
     return markdown(["keys per MB before one is lost", "median", "lowest"], rows)
+
+
+def machine(context):
+    """What was measured on, and when."""
+    with open("/proc/cpuinfo") as file:
+        model = re.search(r"^model name\s*: (.*)$", file.read(), re.M)
+    cache = max(context["caches"], key=lambda cache: cache["level"], default={"size": 0})
+    return (f"Measured on {context['date'][:10]}, with {context['num_cpus']} processors"
+            f" ({model[1] if model else 'of unknown model'}), and"
+            f" {cache['size'] >> 20} MB of last-level cache.\n")
 
 
 def write(path, text):
@@ -230,7 +244,7 @@ def main():
     times = Times(f"{folder}/micro.json")
     processes = Processes(f"{folder}/processes.tsv")
     capacity = Capacity(f"{folder}/capacity.tsv")
-    target_table = targets(times, processes, capacity)
+    target_table = f"{targets(times, processes, capacity)}\n{machine(times.context)}"
     case_tables = "\n".join([cases(times), throughput(processes), keys_per_megabyte(capacity)])
     write(f"{folder}/targets.md", target_table)
     write(f"{folder}/cases.md", case_tables)
