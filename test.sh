@@ -159,9 +159,8 @@ prepare() {
 build_release() {
     local nginx
     say 'building (build/logs/build-release.log)'
-    if ! nginx=$(scripts/fetch-nginx-source 2>"$LOGS/fetch-nginx-source.log"); then
-        tail -n 20 "$LOGS/fetch-nginx-source.log" >&2
-        FAILURES+=("sources of nginx (see $LOGS/fetch-nginx-source.log)")
+    if ! nginx=$(scripts/fetch-nginx-source); then
+        FAILURES+=('sources of nginx')
         summary
     fi
     if ! scripts/build release -DWEIR_WERROR=ON -DWEIR_TESTS=ON -DWEIR_BENCH=ON \
