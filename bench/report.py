@@ -201,10 +201,12 @@ def machine(context):
     """What was measured on, and when."""
     with open("/proc/cpuinfo") as file:
         model = re.search(r"^model name\s*: (.*)$", file.read(), re.M)
-    cache = max(context["caches"], key=lambda cache: cache["level"], default={"size": 0})
-    return (f"Measured on {context['date'][:10]}, with {context['num_cpus']} processors"
-            f" ({model[1] if model else 'of unknown model'}), and"
-            f" {cache['size'] >> 20} MB of last-level cache.\n")
+    text = (f"Measured on {context['date'][:10]}, with {context['num_cpus']} processors"
+            f" ({model[1] if model else 'of unknown model'})")
+    if context["caches"]:
+        last = max(context["caches"], key=lambda cache: cache["level"])
+        text += f" and {last['size'] >> 20} MB of last-level cache"
+    return text + ".\n"
 
 
 def write(path, text):

@@ -5,7 +5,8 @@
 // part of what it costs; limit_req goes by the time that nginx read once for a whole turn of its
 // event loop, here once in 1024 decisions, which favours limit_req.
 //
-// After fork, a child calls join() before anything else.
+// After fork, a child calls join() before anything else, so that it doesn't use its parent's handle
+// and has the zone mapped.
 
 #pragma once
 
@@ -44,13 +45,11 @@ class Weir {
     weir_zone_detach(zone_);
     must(weir_zone_format(memory_.address(), memory_.size(), kTickBits, &error) == WEIR_OK,
          error.text);
-    join();
+    attach();
   }
   void join() {
-    weir_error_t error;
-    must(weir_zone_attach(memory_.address(), memory_.size(), WEIR_FULL_EVICT, &zone_, &error) ==
-             WEIR_OK,
-         error.text);
+    attach();
+    memory_.map_pages();
   }
 
   bool decide(uint64_t key) { return take(key, budget_); }
@@ -73,6 +72,13 @@ class Weir {
     weir_error_t error;
     must(weir_budget_make(&quota, kTickBits, &budget, &error) == WEIR_OK, error.text);
     return budget;
+  }
+
+  void attach() {
+    weir_error_t error;
+    must(weir_zone_attach(memory_.address(), memory_.size(), WEIR_FULL_EVICT, &zone_, &error) ==
+             WEIR_OK,
+         error.text);
   }
 
   bool take(uint64_t key, const weir_budget_t& budget) {
@@ -114,7 +120,7 @@ class LimitReq {
     rules_ = limit_req_rules_new(&zone_, &burst, 1);
     must(rules_ != nullptr, "limit_req_rules_new");
   }
-  void join() {}
+  void join() { memory_.map_pages(); }
 
   bool decide(uint64_t key) {
     if (turn_++ % 1024 == 0) limit_req_set_time(weir_monotonic_now(nullptr) / 1'000'000);

@@ -3,13 +3,14 @@
 //
 //   weir_processes ROUNDS MILLISECONDS
 //
-// Each case runs for so many milliseconds with 1, 2 and 4 processes; a round is all of that for all
-// contestants, so that what disturbs the machine for a while disturbs all alike. Prints, for every
-// run, a line of case, contestant, processes, round, decisions a second of all its processes
-// together, and the share of the time that the unluckiest of them waited for a processor though it
-// had work; separated by tabs. Each process is bound to a processor, as by nginx's
-// worker_cpu_affinity. Where there are processors enough and one waited nonetheless, something else
-// was running, and the figure says nothing: such a run is repeated a few times.
+// Each case runs for so many milliseconds with 1, 2 and 4 processes, after as many that only warm
+// the caches; a round is all of that for all contestants, so that what disturbs the machine for a
+// while disturbs all alike. Prints, for every run, a line of case, contestant, processes, round,
+// decisions a second of all its processes together, and the share of the time that the unluckiest
+// of them waited for a processor though it had work; separated by tabs. Each process is bound to a
+// processor, as by nginx's worker_cpu_affinity, and to the next one in the next round. Where there
+// are processors enough and one waited nonetheless, something else was running, and the figure says
+// nothing: such a run is repeated a few times.
 //
 // Cases:
 //   own       every process decides about one key, its own
@@ -70,6 +71,7 @@ struct Result {
 struct Board {
   std::atomic<unsigned> ready;
   std::atomic<bool> go;
+  std::atomic<bool> warm;
   std::atomic<bool> stop;
   // One for each process, written at its end.
   Result results[kMostProcesses];
@@ -112,21 +114,29 @@ void bind_to_processor(unsigned number) {
   (void)sched_setaffinity(0, sizeof processor, &processor);
 }
 
+// Returns how many decisions it made.
 template <class Contestant>
-void decide_until_stopped(Contestant& zone, Range range, unsigned process, Board& board) {
-  bind_to_processor(process % std::thread::hardware_concurrency());
-  zone.join();
-  RandomNumbers numbers(process);
+uint64_t decide_until(const std::atomic<bool>& flag, Contestant& zone, Range range,
+                      RandomNumbers& numbers) {
   uint64_t decisions = 0;
-  ++board.ready;
-  while (!board.go) {
-  }
-  const uint64_t waited_before = nanoseconds_waited();
-  const uint64_t start = weir_monotonic_now(nullptr);
-  while (!board.stop.load(std::memory_order_relaxed)) {
+  while (!flag.load(std::memory_order_relaxed)) {
     zone.decide(key_of(range.first + numbers.below(range.count)));
     ++decisions;
   }
+  return decisions;
+}
+
+template <class Contestant>
+void work(Contestant& zone, Range range, unsigned process, Board& board) {
+  zone.join();
+  RandomNumbers numbers(process);
+  ++board.ready;
+  while (!board.go) {
+  }
+  decide_until(board.warm, zone, range, numbers);
+  const uint64_t waited_before = nanoseconds_waited();
+  const uint64_t start = weir_monotonic_now(nullptr);
+  const uint64_t decisions = decide_until(board.stop, zone, range, numbers);
   const auto elapsed = static_cast<double>(weir_monotonic_now(nullptr) - start);
   board.results[process] = {
       .per_second = static_cast<double>(decisions) * 1e9 / elapsed,
@@ -135,7 +145,8 @@ void decide_until_stopped(Contestant& zone, Range range, unsigned process, Board
 
 // Decisions a second of all processes together, and the longest wait of one.
 template <class Contestant>
-Result run(Contestant& zone, Case which, unsigned processes, std::chrono::milliseconds length) {
+Result run(Contestant& zone, Case which, unsigned processes, int round,
+           std::chrono::milliseconds length) {
   Memory shared(sizeof(Board));
   Board& board = *new (shared.address()) Board{};
   std::vector<pid_t> children;
@@ -143,13 +154,16 @@ Result run(Contestant& zone, Case which, unsigned processes, std::chrono::millis
     const pid_t child = fork();
     must(child >= 0, "fork");
     if (child == 0) {
-      decide_until_stopped(zone, range_of(which, i), i, board);
+      bind_to_processor((i + static_cast<unsigned>(round)) % std::thread::hardware_concurrency());
+      work(zone, range_of(which, i), i, board);
       _exit(0);
     }
     children.push_back(child);
   }
   while (board.ready < processes) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   board.go = true;
+  std::this_thread::sleep_for(length);
+  board.warm = true;
   std::this_thread::sleep_for(length);
   board.stop = true;
   Result total{};
@@ -173,7 +187,7 @@ class Contest {
   void round(Case which, unsigned processes, int round, std::chrono::milliseconds length) {
     Result result{};
     for (int tries = 0; tries < kTries; ++tries) {
-      result = run(zone_, which, processes, length);
+      result = run(zone_, which, processes, round, length);
       if (processes > std::thread::hardware_concurrency() || result.waited <= kMostWaited) break;
     }
     std::printf("%s\t%s\t%u\t%d\t%.0f\t%.3f\n", name_of(which), name_, processes, round,
