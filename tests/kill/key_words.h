@@ -1,0 +1,71 @@
+// What a zone holds of one key: the words of its two lines, by address, and which of them are its
+// own: live, claims, or dead.
+//
+// The only place in these tests that knows how a word is laid out.
+
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "zone/zone.h"
+
+namespace weir::test {
+
+class KeyWords {
+ public:
+  using Indices = std::vector<size_t>;
+
+  KeyWords(const Zone& zone, const std::string& key)
+      : place_(zone.place_of(key.data(), key.size())) {
+    const auto [lower, upper] = std::minmax(place_.line1, place_.line2);
+    for (Line* line : {lower, upper}) {
+      for (auto& word : line->words) words_.push_back(&word);
+    }
+  }
+
+  uint64_t operator[](size_t index) const { return words_[index]->load(); }
+  void set(size_t index, uint64_t word) { words_[index]->store(word); }
+
+  Indices live(Tick now) const {
+    return all([&](uint64_t word) { return is_mine(word) && is_ahead(tat_of(word), now); });
+  }
+  Indices claims(Tick now) const {
+    return all([&](uint64_t word) { return is_mine(word) && is_claim(word, now); });
+  }
+  Indices dead(Tick now) const {
+    return all([&](uint64_t word) {
+      return is_mine(word) && !is_ahead(tat_of(word), now) && !is_claim(word, now);
+    });
+  }
+  Indices free() const {
+    return all([](uint64_t word) { return word == 0; });
+  }
+
+  bool is_in_the_lines_of(const KeyWords& other) const { return words_ == other.words_; }
+  bool has_the_tag_of(const KeyWords& other) const { return place_.tag == other.place_.tag; }
+  bool prefers_the_upper_line() const { return place_.line1 > place_.line2; }
+
+ private:
+  bool is_mine(uint64_t word) const { return word >> kTickWidth == place_.tag; }
+  static Tick tat_of(uint64_t word) { return word & kTickMask; }
+  static bool is_claim(uint64_t word, Tick now) {
+    return ticks_between(tat_of(word), now) - kHorizon <= Ticks{1} << 12;
+  }
+
+  template <class Is>
+  Indices all(Is&& is) const {
+    Indices found;
+    for (size_t i = 0; i < words_.size(); ++i) {
+      if (is((*this)[i])) found.push_back(i);
+    }
+    return found;
+  }
+
+  LimiterTable::Place place_;
+  std::vector<LimiterTable::Word*> words_;
+};
+
+}  // namespace weir::test
