@@ -1,7 +1,7 @@
 /*
- * What the included file of nginx's refers to while it reads configuration,
- * delays a request or finds its memory corrupt: never here. Each name ends the
- * program, so that nobody measures or tests something that isn't nginx.
+ * What the included file of nginx's refers to while it reads configuration or
+ * delays a request: never here. Each name ends the program, so that nobody
+ * measures or tests something that isn't nginx.
  *
  * Data is declared as functions, too: only the linker sees these names.
  */
@@ -28,7 +28,6 @@ UNREACHED(ngx_conf_log_error)
 UNREACHED(ngx_conf_set_enum_slot)
 UNREACHED(ngx_conf_set_flag_slot)
 UNREACHED(ngx_conf_set_num_slot)
-UNREACHED(ngx_debug_point)
 UNREACHED(ngx_event_timer_rbtree)
 UNREACHED(ngx_handle_read_event)
 UNREACHED(ngx_handle_write_event)
