@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -155,8 +156,8 @@ Sequel go_on(Limiter& limiter) {
   const pid_t second = fork();
   must(second != -1, "fork");
   if (second == 0) {
-    // Seconds of processor time, of which all requests together need a tenth of one. Waiting for a
-    // spinlock that is never let go takes it all, too.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    // Processor time: all requests together need a tenth of a second, a loop without end takes all.
     const itimerval patience{.it_interval = {}, .it_value = {.tv_sec = 3, .tv_usec = 0}};
     setitimer(ITIMER_PROF, &patience, nullptr);
     limiter.attach();

@@ -41,8 +41,7 @@ TEST(SteppedProcess, SeesWhatItsParentChangesBetweenTwoInstructions) {
     process.kill();
   }
   *flag = 1;
-  int more = 0;
-  while (process.step()) ASSERT_LT(++more, 20);
+  while (process.step()) continue;  // throws if there is no end to it
 }
 
 TEST(SteppedProcess, SaysSoWherePtraceIsNotPermitted) {
