@@ -30,14 +30,14 @@ class KeyWords {
   void set(size_t index, uint64_t word) { words_[index]->store(word); }
 
   Indices live(Tick now) const {
-    return all([&](uint64_t word) { return is_mine(word) && is_ahead(tat_of(word), now); });
+    return all([&](uint64_t word) { return is_live(word, now); });
   }
   Indices claims(Tick now) const {
     return all([&](uint64_t word) { return is_mine(word) && is_claim(word, now); });
   }
   Indices dead(Tick now) const {
     return all([&](uint64_t word) {
-      return is_mine(word) && !is_ahead(tat_of(word), now) && !is_claim(word, now);
+      return is_mine(word) && !is_live(word, now) && !is_claim(word, now);
     });
   }
   Indices free() const {
@@ -49,10 +49,16 @@ class KeyWords {
   bool prefers_the_upper_line() const { return place_.line1 > place_.line2; }
 
  private:
-  bool is_mine(uint64_t word) const { return word >> kTickWidth == place_.tag; }
+  // The layout of a word.
+  static uint32_t tag_of(uint64_t word) { return static_cast<uint32_t>(word >> kTickWidth); }
   static Tick tat_of(uint64_t word) { return word & kTickMask; }
   static bool is_claim(uint64_t word, Tick now) {
     return ticks_between(tat_of(word), now) - kHorizon <= Ticks{1} << 12;
+  }
+
+  bool is_mine(uint64_t word) const { return tag_of(word) == place_.tag; }
+  bool is_live(uint64_t word, Tick now) const {
+    return is_mine(word) && !is_claim(word, now) && is_ahead(tat_of(word), now);
   }
 
   template <class Is>
