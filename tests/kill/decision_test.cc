@@ -153,7 +153,7 @@ TEST_F(KilledAtEveryInstruction, TwoLimitsOfWhichTheSecondRejectsLoseAtMostOneTo
 
 TEST_F(KilledAtEveryInstruction, ASweepLosesNothing) {
   take(handle_, key_.name);
-  for (unsigned i = 0; i < 4; ++i) take(handle_, new_name_in_the_same_lines());
+  for (unsigned i = 0; i < 4; ++i) take(handle_, new_name());
   let_time_pass();
   const weir_clock_t clock = clock_.handle();
   kill_everywhere([&](const auto& zone) {

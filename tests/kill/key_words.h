@@ -44,8 +44,6 @@ class KeyWords {
     return all([](uint64_t word) { return word == 0; });
   }
 
-  bool is_in_the_lines_of(const KeyWords& other) const { return words_ == other.words_; }
-  bool has_the_tag_of(const KeyWords& other) const { return place_.tag == other.place_.tag; }
   bool prefers_the_upper_line() const { return place_.line1 > place_.line2; }
 
  private:

@@ -4,7 +4,7 @@
 // Time stands still, so what a key may still take is known exactly. After each kill a second
 // process, the test's own, takes all it gets and checks that
 // - the key's total is never above its capacity, and at most one token is lost with the dead;
-// - other keys of the same two lines have exactly what they had before;
+// - other keys of the same two lines, which are all that the zone has, have what they had before;
 // - the key stands live in one word at most, before and after;
 // - the header is what it was, and nothing was refused for want of attempts.
 // Then the zone is put back to what the kill had left, is swept, which clears claims and dead
@@ -55,14 +55,14 @@ class KilledDecisionTest : public testing::Test {
 
   KilledDecisionTest() { choose_key(false); }
 
-  // Chooses a key whose insertion prefers the line at the higher address, or the one at the lower;
-  // and two more for the same lines.
+  // Chooses a key whose insertion prefers the line at the higher address, or the one at the lower,
+  // and two other keys.
   void choose_key(bool prefers_the_upper_line) {
     do {
       key_.name = new_name();
     } while (words().prefers_the_upper_line() != prefers_the_upper_line);
-    neighbour_ = new_name_in_the_same_lines();
-    newcomer_ = new_name_in_the_same_lines();
+    neighbour_ = new_name();
+    newcomer_ = new_name();
     let_neighbour_spend();
   }
 
@@ -78,14 +78,6 @@ class KilledDecisionTest : public testing::Test {
 
   // Names are numbered: they are the same in every run, and so are their hashes.
   std::string new_name() { return "key " + std::to_string(++names_); }
-
-  std::string new_name_in_the_same_lines() {
-    while (true) {
-      const std::string name = new_name();
-      const KeyWords other = words_of(name);
-      if (other.is_in_the_lines_of(words()) && !other.has_the_tag_of(words())) return name;
-    }
-  }
 
   KeyWords words_of(const std::string& name) const { return {*handle_, name}; }
   KeyWords words() const { return words_of(key_.name); }
@@ -121,7 +113,7 @@ class KilledDecisionTest : public testing::Test {
   // Others' keys fill both lines, with less debt than the neighbour's.
   void fill_lines() {
     const ZoneHandle zone = memory_.attach(WEIR_FULL_REJECT);
-    while (!words().free().empty()) take(zone, new_name_in_the_same_lines());
+    while (!words().free().empty()) take(zone, new_name());
   }
 
   Snapshot lines() const {
@@ -208,7 +200,8 @@ class KilledDecisionTest : public testing::Test {
 
   ManualClock clock_{1'000'000'000'000};
   const Budget budget_ = test::budget("1r/h", kCapacity - 1);
-  const ZoneMemory memory_{weir_zone_size_min()};
+  // Of two lines, in which every key stands.
+  const ZoneMemory memory_{kLinesOffset + 2 * sizeof(Line)};
   const ZoneHandle handle_ = memory_.attach();
   unsigned names_ = 0;
   Key key_;
