@@ -89,6 +89,17 @@ TEST_F(KilledAtEveryInstruction, AWriterWhoseClaimAnotherSettlesLosesAtMostItsTo
   EXPECT_EQ(states(), (States{"4 left", "live 3 left", "live 2 left"}));
 }
 
+TEST_F(KilledAtEveryInstruction, AWriterWhoseClaimAnotherClearsLosesAtMostItsToken) {
+  unsigned cleared = 0;
+  kill_everywhere([&](const auto& zone) { return take(zone, key_.name); },
+                  once_claimed([&](size_t mine) {
+                    words().set(mine, 0);
+                    ++cleared;
+                  }));
+  EXPECT_EQ(states(), (States{"4 left", "claim 4 left", "live 3 left"}));
+  EXPECT_EQ(cleared, 1u);
+}
+
 TEST_F(KilledAtEveryInstruction, TakingOverADeadWritersClaimLosesAtMostTheToken) {
   const uint64_t claim = claim_of_a_dead_writer();
   words().set(words().free().front(), claim);
