@@ -198,7 +198,9 @@ class KilledDecisionTest : public testing::Test {
     return all;
   }
 
-  ManualClock clock_{1'000'000'000'000};
+  // A second before the ticks wrap around. Every debt then reaches beyond the wrap, and whoever
+  // takes another small number, such as a writer's, for a time would find that it lies ahead.
+  ManualClock clock_{((uint64_t{1} << (kTickWidth - kDefaultTickBits)) - 1) * 1'000'000'000};
   const Budget budget_ = test::budget("1r/h", kCapacity - 1);
   // Of two lines, in which every key stands.
   const ZoneMemory memory_{kLinesOffset + 2 * sizeof(Line)};
