@@ -5,7 +5,8 @@ described at the top of bench/micro/processes.cc and capacity.cc). Prints the ta
 there as targets.md and cases.md, and the plots' data as cost.tsv and lost.tsv.
 
 Times are CPU time in nanoseconds, which leaves out what other processes took while this one had to
-wait. A figure is the median over rounds; a ratio is one of medians. Why: see bench/README.md.
+wait. A figure is the median over rounds; a ratio is one of medians, except where the two are
+neighbours in every round. Why: see bench/README.md.
 """
 
 import json
@@ -56,23 +57,26 @@ class Times:
 
 
 class Processes:
-    """Decisions a second of several processes together."""
+    """Decisions a second of several processes together, in rounds that were not disturbed."""
 
     def __init__(self, path):
-        self.runs = {}  # (case, contestant, processes): [(per second, share waited)]
+        self.rounds = {}  # (case, contestant, processes): {round: per second}
         with open(path) as file:
             for line in file:
-                case, who, processes, _, per_second, waited = line.split("\t")
-                key = (case, who, int(processes))
-                self.runs.setdefault(key, []).append((float(per_second), float(waited)))
+                case, who, processes, number, per_second, waited = line.split("\t")
+                runs = self.rounds.setdefault((case, who, int(processes)), {})
+                if int(processes) > os.cpu_count() or float(waited) <= MOST_WAITED:
+                    runs[int(number)] = float(per_second)
 
     def median(self, case, who, processes):
-        runs = self.runs.get((case, who, processes), [])
-        if processes <= os.cpu_count():
-            runs = [run for run in runs if run[1] <= MOST_WAITED]
-        if len(runs) < FEWEST_RUNS:
-            return None
-        return statistics.median(per_second for per_second, _ in runs)
+        runs = self.rounds.get((case, who, processes), {})
+        return statistics.median(runs.values()) if len(runs) >= FEWEST_RUNS else None
+
+    def speedup(self, case, who, processes):
+        """Over one process: the median of the rounds' ratios, since a round's runs are neighbours."""
+        many, one = (self.rounds.get((case, who, n), {}) for n in (processes, 1))
+        ratios = [many[number] / one[number] for number in many.keys() & one.keys()]
+        return statistics.median(ratios) if len(ratios) >= FEWEST_RUNS else None
 
 
 class Capacity:
@@ -134,7 +138,7 @@ def targets(times, processes, capacity):
         return [what, show(measured, digits, unit), f"{sign} {show(bound, digits, unit)}", verdict]
 
     def speedup(case):
-        return ratio(processes.median(case, "weir", 2), processes.median(case, "weir", 1))
+        return processes.speedup(case, "weir", 2)
 
     random_10m = ratio(times.median("random/weir/10000000"), times.median("clock_access/10000000"))
     peer_1m = ratio(times.median("random/limit_req/1000000"), times.median("random/weir/1000000"))
@@ -183,10 +187,9 @@ def throughput(processes):
     rows = []
     for case in ("own", "disjoint", "hot"):
         for who in ("weir", "limit_req"):
-            one, two, four = (processes.median(case, who, n) for n in (1, 2, 4))
-            rows.append([f"{case}, {who}", show(one and one / 1e6, 2), show(two and two / 1e6, 2),
-                         show(four and four / 1e6, 2), show(ratio(two, one), 2, " x"),
-                         show(ratio(four, one), 2, " x")])
+            medians = [processes.median(case, who, n) for n in (1, 2, 4)]
+            rows.append([f"{case}, {who}", *(show(median and median / 1e6, 2) for median in medians),
+                         *(show(processes.speedup(case, who, n), 2, " x") for n in (2, 4))])
     return markdown(["million decisions a second", "1 process", "2", "4", "2 to 1", "4 to 1"], rows)
 
 
