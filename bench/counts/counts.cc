@@ -98,8 +98,6 @@ class WeirZone {
 // Three zones, and the limits of a request with this key in each.
 class ThreeWeirZones {
  public:
-  static constexpr const char* kName = "weir";
-
   explicit ThreeWeirZones(const weir_quota_t& last)
       : first_(1 << 20, kGenerous), second_(1 << 20, kGenerous), third_(1 << 20, last) {}
 
