@@ -31,11 +31,11 @@ TEST_F(KilledAtEveryInstruction, AnInsertionLeavesNothingOrAClaimOrItsCharge) {
   EXPECT_EQ(states(), (States{"4 left", "claim 4 left", "live 3 left"}));
 }
 
-TEST_F(KilledAtEveryInstruction, AKeyThatComesBackLosesAtMostItsToken) {
+TEST_F(KilledAtEveryInstruction, AKeyThatComesBackLeavesADeadWordOrAClaimOrItsCharge) {
   take(handle_, key_.name);
   let_time_pass();
   kill_everywhere([&](const auto& zone) { return take(zone, key_.name); });
-  EXPECT_EQ(states(), (States{"dead 4 left", "live 3 left"}));
+  EXPECT_EQ(states(), (States{"dead 4 left", "claim 4 left", "live 3 left"}));
 }
 
 TEST_F(KilledAtEveryInstruction, AnEvictionLeavesNothingOrAClaimOrItsCharge) {

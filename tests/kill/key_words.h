@@ -1,7 +1,5 @@
 // What a zone holds of one key: the words of its two lines, by address, and which of them are its
 // own: live, claims, or dead.
-//
-// The only place in these tests that knows how a word is laid out.
 
 #pragma once
 
@@ -10,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "zone/word.h"
 #include "zone/zone.h"
 
 namespace weir::test {
@@ -30,15 +29,14 @@ class KeyWords {
   void set(size_t index, uint64_t word) { words_[index]->store(word); }
 
   Indices live(Tick now) const {
-    return all([&](uint64_t word) { return is_live(word, now); });
+    return all([&](uint64_t word) { return is_mine(word) && is_live(word, now); });
   }
-  Indices claims(Tick now) const {
-    return all([&](uint64_t word) { return is_mine(word) && is_claim(word, now); });
+  Indices claims() const {
+    return all([&](uint64_t word) { return is_mine(word) && is_claim(word); });
   }
   Indices dead(Tick now) const {
-    return all([&](uint64_t word) {
-      return is_mine(word) && !is_live(word, now) && !is_claim(word, now);
-    });
+    return all(
+        [&](uint64_t word) { return is_mine(word) && !is_claim(word) && !is_live(word, now); });
   }
   Indices free() const {
     return all([](uint64_t word) { return word == 0; });
@@ -47,17 +45,7 @@ class KeyWords {
   bool prefers_the_upper_line() const { return place_.line1 > place_.line2; }
 
  private:
-  // The layout of a word.
-  static uint32_t tag_of(uint64_t word) { return static_cast<uint32_t>(word >> kTickWidth); }
-  static Tick tat_of(uint64_t word) { return word & kTickMask; }
-  static bool is_claim(uint64_t word, Tick now) {
-    return ticks_between(tat_of(word), now) - kHorizon <= Ticks{1} << 12;
-  }
-
   bool is_mine(uint64_t word) const { return tag_of(word) == place_.tag; }
-  bool is_live(uint64_t word, Tick now) const {
-    return is_mine(word) && !is_claim(word, now) && is_ahead(tat_of(word), now);
-  }
 
   template <class Is>
   Indices all(Is&& is) const {

@@ -123,7 +123,7 @@ class KilledDecisionTest : public testing::Test {
   // Once the victim's claim stands in the zone: `act` with its index.
   std::function<void()> once_claimed(std::function<void(size_t)> act) {
     return [this, act = std::move(act), is_done = false]() mutable {
-      const auto claims = words().claims(now());
+      const auto claims = words().claims();
       if (is_done || claims.empty()) return;
       act(claims.front());
       is_done = true;
@@ -135,10 +135,10 @@ class KilledDecisionTest : public testing::Test {
     const Snapshot before = lines();
     ZoneHandle zone;
     SteppedProcess writer([&] { zone = memory_.attach(); }, [&] { take(zone, key_.name); });
-    while (words().claims(now()).empty()) {
+    while (words().claims().empty()) {
       if (!writer.step()) throw std::logic_error("an insertion without a claim");
     }
-    const uint64_t claim = words()[words().claims(now()).front()];
+    const uint64_t claim = words()[words().claims().front()];
     before.put_back();
     return claim;
   }
@@ -182,7 +182,7 @@ class KilledDecisionTest : public testing::Test {
 
       const ManualClock present = clock_;
       sweep_everything();
-      EXPECT_EQ(words().claims(now()).size() + words().dead(now()).size(), 0u);
+      EXPECT_EQ(words().claims().size() + words().dead(now()).size(), 0u);
       expect_that_another_goes_on(dead_has);
       clock_ = present;
       left.put_back();
@@ -238,7 +238,7 @@ class KilledDecisionTest : public testing::Test {
 
   std::string words_left() const {
     std::string text;
-    for (size_t n = words().claims(now()).size(); n > 0; --n) text += "claim ";
+    for (size_t n = words().claims().size(); n > 0; --n) text += "claim ";
     for (size_t n = words().dead(now()).size(); n > 0; --n) text += "dead ";
     for (size_t n = words().live(now()).size(); n > 0; --n) text += "live ";
     return text;

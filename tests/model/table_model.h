@@ -37,6 +37,7 @@ inline constexpr uint32_t kTags = 16;  // all tags are below
 // What an actor does, one letter a step:
 //   c  charge the key          r  give the last charge back
 //   o  charge the other key    s  sweep both lines
+//   t  let time pass
 using Program = std::string_view;
 
 struct Scenario {
@@ -141,6 +142,9 @@ class TableModel : public rl::test_suite<TableModel<Table, kActors>, kActors>, p
           break;
         case 'r':
           refund(actor);
+          break;
+        case 't':
+          clock(actor)();
           break;
         case 's':
           for (auto& line : lines_) Table::sweep(line, clock(actor));

@@ -12,6 +12,15 @@ void mark_rejecting(weir_limit_t& limit) {
   limit.verdict = limit.dry_run ? WEIR_REJECTED_DRY_RUN : WEIR_REJECTED;
 }
 
+// The usual case: one limit is all or nothing by itself.
+void charge_only(weir_limit_t& limit, const weir_clock_t& clock) {
+  if (limit.zone->charge(limit, clock)) {
+    limit.verdict = WEIR_PASSED;
+  } else {
+    mark_rejecting(limit);
+  }
+}
+
 // Looks all limits up and marks those that reject.
 void peek_all(std::span<weir_limit_t> limits, const weir_clock_t& clock) {
   for (weir_limit_t& limit : limits) {
@@ -44,18 +53,26 @@ void charge_all(std::span<weir_limit_t> limits, bool dry_run, const weir_clock_t
   }
 }
 
+// Of several: looks all up, and charges all that are enforced, and all in dry run, or none of them.
+void charge_several(std::span<weir_limit_t> limits, const weir_clock_t& clock) {
+  for (weir_limit_t& limit : limits) limit.verdict = WEIR_NONE;
+  peek_all(limits, clock);
+  if (!passes(limits, false)) return;
+  charge_all(limits, false, clock);
+  if (passes(limits, false) && passes(limits, true)) charge_all(limits, true, clock);
+}
+
 // The limit to report: the first with the gravest verdict, or the tightest if all passed.
 size_t choose_deciding(std::span<const weir_limit_t> limits) {
+  if (limits.size() == 1) return 0;
   for (const weir_verdict_t grave : {WEIR_REJECTED, WEIR_REJECTED_DRY_RUN}) {
     for (size_t i = 0; i < limits.size(); ++i) {
       if (limits[i].verdict == grave) return i;
     }
   }
   size_t tightest = 0;
-  if (limits.size() > 1) {
-    for (size_t i = 1; i < limits.size(); ++i) {
-      if (remaining(limits[i]) < remaining(limits[tightest])) tightest = i;
-    }
+  for (size_t i = 1; i < limits.size(); ++i) {
+    if (remaining(limits[i]) < remaining(limits[tightest])) tightest = i;
   }
   return tightest;
 }
@@ -79,12 +96,10 @@ Ticks refused(const weir_limit_t& limit) {
 
 weir_verdict_t decide(std::span<weir_limit_t> limits, const weir_clock_t& clock, size_t& deciding) {
   if (limits.empty()) return WEIR_NONE;
-  for (weir_limit_t& limit : limits) limit.verdict = WEIR_NONE;
-
-  if (limits.size() > 1) peek_all(limits, clock);
-  if (passes(limits, false)) {
-    charge_all(limits, false, clock);
-    if (passes(limits, false) && passes(limits, true)) charge_all(limits, true, clock);
+  if (limits.size() == 1) {
+    charge_only(limits[0], clock);
+  } else {
+    charge_several(limits, clock);
   }
   deciding = choose_deciding(limits);
   count(limits, deciding);

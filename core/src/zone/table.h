@@ -162,7 +162,13 @@ class Table {
   static constexpr unsigned kWords = 2 * kLineWords;
   static constexpr unsigned kFewWords = kLineWords * 3 / 8;
 
-  using View = std::array<uint64_t, kWords>;  // words of line 1, then of line 2
+  // A look at all words of a place: line 1's, then line 2's; and how many of them have the tag.
+  struct View {
+    std::array<uint64_t, kWords> words;
+    unsigned own = 0;
+
+    uint64_t operator[](unsigned i) const { return words[i]; }
+  };
 
   static Word& word_at(const Place& place, unsigned index) {
     return index < kLineWords ? place.line1->words[index] : place.line2->words[index - kLineWords];
@@ -192,6 +198,19 @@ class Table {
       }
     }
     return {nullptr, 0};
+  }
+
+  static View look(const Place& place, uint64_t (*load)(const Word&)) {
+    View view;
+    unsigned i = 0;
+    for (const Line* line : {place.line1, place.line2}) {
+      for (const Word& word : line->words) {
+        view.words[i] = load(word);
+        view.own += tag_of(view.words[i]) == place.tag;
+        ++i;
+      }
+    }
+    return view;
   }
 
   // How often in a row a writer has found the same claim of another for its key.
@@ -231,20 +250,18 @@ class Table {
   template <class Clock>
   static bool insert(const Place& place, Ticks price, const Writer& writer, Clock&& clock,
                      Rival& rival, Outcome& outcome) {
-    View view;
-    for (unsigned i = 0; i < kWords; ++i) view[i] = Atomics::load_acquire(word_at(place, i));
+    const View view = look(place, Atomics::load_acquire);
     const Tick now = clock();
 
-    Candidate into = find_own(place, view, now);
-    if (into.index == kWords) {
-      into = choose_victim(view, now);
-      if (into.debt != 0 && !writer.may_evict) {
+    const bool is_known = view.own > 0;
+    const Candidate into = is_known ? find_own(place, view, now) : choose_victim(view, now);
+    if (into.debt != 0) {
+      if (is_known) return false;
+      if (!writer.may_evict) {
         outcome.verdict = Verdict::kFull;
         outcome.debt = into.debt;
         return true;
       }
-    } else if (into.debt != 0) {
-      return false;
     }
 
     const uint64_t claim = claim_word(place.tag, writer.number);
@@ -262,30 +279,33 @@ class Table {
   template <class Clock>
   static bool settle(const Place& place, unsigned at, uint64_t claim, Ticks price, Clock&& clock,
                      Outcome& outcome) {
-    View view;
-    for (unsigned i = 0; i < kWords; ++i) view[i] = Atomics::load_seq_cst(word_at(place, i));
+    const View view = look(place, Atomics::load_seq_cst);
     const Tick now = clock();
     if (view[at] != claim) return false;
+    if (view.own > 1 && !outlives_twins(place, view, at, claim, now)) return false;
+    return store(place.tag, word_at(place, at), claim, now, price, Atomics::cas_seq_cst, outcome);
+  }
 
+  // Whether no other word has the tag. If there is one, gives way to it, or clears it.
+  static bool outlives_twins(const Place& place, const View& view, unsigned at, uint64_t claim,
+                             Tick now) {
+    const auto is_twin = [&](unsigned i) {
+      return tag_of(view[i]) == place.tag && &word_at(place, i) != &word_at(place, at);
+    };
     for (unsigned i = 0; i < kWords; ++i) {
-      if (!is_twin(place, view, i, at)) continue;
-      if (is_live(view[i], now) || is_earlier(place, i, at)) {
+      if (is_twin(i) && (is_live(view[i], now) || is_earlier(place, i, at))) {
         Atomics::cas_seq_cst(word_at(place, at), claim, 0);
         return false;
       }
     }
     bool is_alone = true;
     for (unsigned i = 0; i < kWords; ++i) {
-      if (!is_twin(place, view, i, at)) continue;
+      if (!is_twin(i)) continue;
+      uint64_t twin = view[i];
+      Atomics::cas_seq_cst(word_at(place, i), twin, 0);
       is_alone = false;
-      Atomics::cas_seq_cst(word_at(place, i), view[i], 0);
     }
-    if (!is_alone) return false;
-    return store(place.tag, word_at(place, at), claim, now, price, Atomics::cas_seq_cst, outcome);
-  }
-
-  static bool is_twin(const Place& place, const View& view, unsigned i, unsigned at) {
-    return tag_of(view[i]) == place.tag && &word_at(place, i) != &word_at(place, at);
+    return is_alone;
   }
 
   // `seen` is what `word` must hold, and on failure what it does hold.
