@@ -219,11 +219,20 @@ build_and_test() {
     fi
 }
 
-# A million random executions, and exhaustive ones with more preemptions.
+# A million random executions, and exhaustive ones with more preemptions; on two
+# processors at a time.
 long_model() {
-    local binary
+    local binary shard status=0
+    local -a running=()
     binary=$(find build/release/tests -name model_tests -type f)
-    WEIR_MODEL=long "$binary"
+    for shard in 0 1; do
+        WEIR_MODEL=long GTEST_TOTAL_SHARDS=2 GTEST_SHARD_INDEX=$shard "$binary" &
+        running+=($!)
+    done
+    for shard in "${running[@]}"; do
+        wait "$shard" || status=1
+    done
+    return "$status"
 }
 
 longer_steps() {

@@ -44,7 +44,7 @@ class Word {
 
 class Observer {
  public:
-  virtual void before_step() = 0;  // may throw, to stop the actor for ever
+  virtual void before_cas() = 0;  // may throw, to stop the actor for ever
   virtual void changed(uint64_t from, uint64_t to) = 0;
   virtual void lost_cas() = 0;
 
@@ -58,11 +58,9 @@ struct RelacyAtomics {
   static inline Observer* observer = nullptr;
 
   static uint64_t load_acquire(const Word& word) {
-    observer->before_step();
     return word.value_.load(rl::mo_acquire, RL_INFO);
   }
   static uint64_t load_seq_cst(const Word& word) {
-    observer->before_step();
     return word.value_.load(rl::mo_seq_cst, RL_INFO);
   }
   static bool cas_relaxed(Word& word, uint64_t& expected, uint64_t desired) {
@@ -74,7 +72,7 @@ struct RelacyAtomics {
 
  private:
   static bool cas(Word& word, uint64_t& expected, uint64_t desired, rl::memory_order order) {
-    observer->before_step();
+    observer->before_cas();
     const uint64_t from = expected;
     if (!word.value_.compare_exchange_strong(expected, desired, order, RL_INFO)) {
       observer->lost_cas();

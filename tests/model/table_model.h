@@ -166,7 +166,7 @@ class TableModel : public rl::test_suite<TableModel<Table, kActors>, kActors>, p
     RL_ASSERT(outcome.verdict != Table::Verdict::kExhausted);
     RL_ASSERT(outcome.evictions >= unreported_evictions_[actor]);
     unreported_evictions_[actor] = 0;
-    before_step();  // stopped here, the charge is made and nobody has had the use of it
+    before_cas();  // stopped here, the charge is made and nobody has had the use of it
     ++asked_[key];
     if (outcome.verdict != Table::Verdict::kAdmitted) return false;
     if (actor < kActors) {
@@ -223,7 +223,7 @@ class TableModel : public rl::test_suite<TableModel<Table, kActors>, kActors>, p
     }
   }
 
-  void before_step() override {
+  void before_cas() override {
     if (!in_thread_ || stops_ == scenario->stops_at_most || rl::rand(2) == 0) return;
     ++stops_;
     ++coverage.stops;
