@@ -14,7 +14,10 @@
 //
 // Cases:
 //   own       every process decides about one key, its own
-//   disjoint  about random ones of its own 250,000 keys, in a zone with a million live keys
+//   disjoint  about random ones of its own 250,000 keys, in a zone with a million live keys,
+//             most of which the processor's caches hold
+//   wide      about random ones of its own 2.5 million keys, in a zone with ten million live
+//             keys, which is mostly in memory; weir only, since limit_req would need 1.3 GB
 //   hot       all about one key
 //
 // The zones' processes share what nginx's workers would: the zone's memory, by fork.
@@ -42,13 +45,13 @@ namespace {
 
 constexpr unsigned kMostProcesses = 4;
 constexpr uint64_t kKeysEach = 250'000;
+constexpr uint64_t kKeysEachWide = 2'500'000;
 
 // How often a disturbed run is tried, and as a share of its time, how long a process waits then.
 constexpr int kTries = 10;
 constexpr double kMostWaited = 0.02;
 
-enum class Case { kOwn, kDisjoint, kHot };
-constexpr Case kCases[] = {Case::kOwn, Case::kDisjoint, Case::kHot};
+enum class Case { kOwn, kDisjoint, kWide, kHot };
 
 const char* name_of(Case which) {
   switch (which) {
@@ -56,6 +59,8 @@ const char* name_of(Case which) {
       return "own";
     case Case::kDisjoint:
       return "disjoint";
+    case Case::kWide:
+      return "wide";
     case Case::kHot:
       return "hot";
   }
@@ -89,6 +94,8 @@ Range range_of(Case which, unsigned process) {
       return {process * kKeysEach, 1};
     case Case::kDisjoint:
       return {process * kKeysEach, kKeysEach};
+    case Case::kWide:
+      return {process * kKeysEachWide, kKeysEachWide};
     case Case::kHot:
       break;
   }
@@ -179,9 +186,10 @@ Result run(Contestant& zone, Case which, unsigned processes, int round,
 template <class Contestant>
 class Contest {
  public:
-  explicit Contest(const char* name)
-      : name_(name), zone_(Contestant::bytes_for(kMostProcesses * kKeysEach), kGenerous) {
-    for (uint64_t i = 0; i < kMostProcesses * kKeysEach; ++i) zone_.load(key_of(i));
+  // The zone's live keys are those of all processes.
+  Contest(const char* name, uint64_t keys_each)
+      : name_(name), zone_(Contestant::bytes_for(kMostProcesses * keys_each), kGenerous) {
+    for (uint64_t i = 0; i < kMostProcesses * keys_each; ++i) zone_.load(key_of(i));
   }
 
   void round(Case which, unsigned processes, int round, std::chrono::milliseconds length) {
@@ -207,13 +215,15 @@ int argument(const char* text) {
 }
 
 int run_all(int rounds, std::chrono::milliseconds length) {
-  Contest<Weir> weir("weir");
+  Contest<Weir> weir("weir", kKeysEach);
+  Contest<Weir> wide("weir", kKeysEachWide);
 #ifdef WEIR_BENCH_LIMIT_REQ
-  Contest<LimitReq> limit_req("limit_req");
+  Contest<LimitReq> limit_req("limit_req", kKeysEach);
 #endif
   for (int round = 0; round < rounds; ++round) {
-    for (const Case which : kCases) {
-      for (const unsigned processes : {1u, 2u, kMostProcesses}) {
+    for (const unsigned processes : {1u, 2u, kMostProcesses}) {
+      wide.round(Case::kWide, processes, round, length);
+      for (const Case which : {Case::kOwn, Case::kDisjoint, Case::kHot}) {
         weir.round(which, processes, round, length);
 #ifdef WEIR_BENCH_LIMIT_REQ
         limit_req.round(which, processes, round, length);

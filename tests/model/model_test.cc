@@ -42,7 +42,7 @@ Effort effort() {
   if (how == "quick") return {4, 2, 1, 1, 1, 2'000};
   if (how == "mutant") return {4, 3, 2, 2, 1, 20'000};
   if (how == "long") return {5, 3, 2, 2, 2, 60'000};
-  if (how == "thorough") return {6, 5, 4, 4, 4, 6'000'000};
+  if (how == "thorough") return {6, 4, 4, 4, 3, 6'000'000};
   std::cerr << "WEIR_MODEL is \"" << how << "\", expected quick, long or thorough\n";
   std::abort();
 }
