@@ -101,7 +101,7 @@ class Sleeper : public testing::TestWithParam<uint64_t> {
   static void in_every_decision(
       const std::function<void(World& world, unsigned asleep_after)>& body) {
     for (const unsigned spent : {0u, 1u, kCapacity}) {
-      for (const unsigned asleep_after : {1, 2, 3}) {
+      for (const unsigned asleep_after : {1u, 2u, 3u}) {
         SCOPED_TRACE(testing::Message()
                      << spent << " spent, asleep after reading " << asleep_after);
         World world(GetParam());
@@ -139,7 +139,7 @@ TEST_P(Sleeper, WhomNobodyDisturbsCostsTheKeyAtMostItsToken) {
 
 // The sleeper is about to evict one of eight keys, all of which others charge anew.
 TEST_P(Sleeper, ForgetsNoKeyThatItDoesNotReportAsEvicted) {
-  for (const unsigned asleep_after : {1, 2, 3}) {
+  for (const unsigned asleep_after : {1u, 2u, 3u}) {
     World world(GetParam());
     const auto drain_all = [&] {
       for (unsigned i = 0; i < kLineWords; ++i)

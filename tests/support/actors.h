@@ -1,8 +1,8 @@
 // Actors: processes or threads that run one body at once.
 //
 // What they have in common lies in SharedMemory, for threads as well: so one body does for both
-// kinds. They are bound to the processors in turn, so that as many run at once as can, in the
-// shortest of runs; all others are interrupted sooner or later.
+// kinds. They are bound to the processors in turn, so that as many as can do run at once, in the
+// shortest of runs, too.
 
 #pragma once
 

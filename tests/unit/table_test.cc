@@ -266,7 +266,7 @@ TEST_F(TableTest, SweepClearsTheDeadAndClaimsAndKeepsTheLive) {
   EXPECT_EQ(used(0), 1u);
 }
 
-TEST_F(TableTest, AWriterThatAlwaysLosesGivesUpAfterSixtyFourAttempts) {
+TEST_F(TableTest, AWriterThatAlwaysLosesGivesUpInTheEnd) {
   unsigned calls = 0;
   const auto meddling_clock = [&] {
     // Whenever the inserter looks at the clock, everybody else has changed every word.
