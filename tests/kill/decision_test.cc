@@ -79,7 +79,7 @@ TEST_F(KilledAtEveryInstruction, AWriterThatGivesWayToALiveWordLosesAtMostItsTok
   EXPECT_EQ(states(), (States{"4 left", "claim live 3 left", "live 3 left", "live 2 left"}));
 }
 
-TEST_F(KilledAtEveryInstruction, AWriterWhoseClaimAnotherSettlesLosesAtMostItsToken) {
+TEST_F(KilledAtEveryInstruction, AWriterWhoseClaimAnotherTakesOverLosesAtMostItsToken) {
   const uint64_t charge = charge_of_another();
   kill_everywhere([&](const auto& zone) { return take(zone, key_.name); },
                   once_claimed([&](size_t mine) {

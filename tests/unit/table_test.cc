@@ -200,6 +200,13 @@ TEST_F(TableTest, OtherKeysClaimsAreOverwrittenOnlyIfNothingElseIsLeft) {
   EXPECT_EQ(charge(9, kNow).verdict, Verdict::kAdmitted);
 }
 
+TEST_F(TableTest, WithoutEvictionAnAbandonedClaimIsOverwrittenRatherThanAKeyTurnedAway) {
+  for (unsigned i = 0; i < 16; ++i) put(i, settled_word(100 + i, kNow + 10 * kOne));
+  put(11, abandoned_claim(111));
+  EXPECT_EQ(charge(7, kNow, false).verdict, Verdict::kAdmitted);
+  EXPECT_EQ(load(11), settled_word(7, kNow + kOne));
+}
+
 TEST_F(TableTest, AWriterWhoseClaimIsOverwrittenStartsOver) {
   unsigned reads = 0;
   const auto clock = [&] {

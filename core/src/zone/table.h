@@ -28,8 +28,8 @@
 //   it is changed, and then the CAS fails;
 // - after a claim, for the settlement: what was charged up to the claim must lie in its past.
 //
-// Nothing here allocates, locks, or waits for another writer. Whoever loses a CAS has lost it to
-// somebody's progress, and starts over, at most kMaxAttempts times.
+// Nothing here allocates, locks, or waits for another writer. Whoever loses a CAS, because another
+// writer has changed that word, starts over, at most kMaxAttempts times.
 
 #pragma once
 
@@ -76,7 +76,7 @@ class Table {
   };
 
   // Who charges, and how: `number` is unique among concurrent callers. Without `may_evict` a key
-  // that finds only live words of others is not stored: kFull.
+  // that finds nothing but live words of others is not stored: kFull.
   struct Writer {
     uint64_t number;
     bool may_evict;
@@ -115,7 +115,7 @@ class Table {
     for (unsigned attempt = 0; attempt < kMaxAttempts; ++attempt) {
       if (is_live(found.seen, now)) {
         if (charge_live(place, found, budget, price, now, clock, outcome)) return outcome;
-        if (is_settled(found.seen, place.tag)) continue;  // the CAS failed, and saw what is there
+        if (is_settled(found.seen, place.tag)) continue;  // what is there is known by now
       } else if (insert(place, price, writer, clock, rival, outcome)) {
         return outcome;
       }
@@ -256,7 +256,8 @@ class Table {
     const Tick now = clock();
 
     const bool is_known = view.own > 0;
-    const Candidate into = is_known ? find_own(place, view, now) : choose_victim(view, now);
+    const Candidate into =
+        is_known ? find_own(place, view, now) : choose_victim(view, now, writer.may_evict);
     if (into.debt != 0) {
       if (is_known) return false;
       if (!writer.may_evict) {
@@ -340,19 +341,25 @@ class Table {
     return found;
   }
 
-  // The word that can be overwritten at the least cost: a free one (empty, or dead); else the live
-  // one with the least debt, so that one-hit keys go before heavy users; else a claim.
+  // The word that can be overwritten at the least cost: a free one (empty, or dead; empty ones
+  // first, since a dead one may be revived); else the live one with the least debt, so that one-hit
+  // keys go before heavy users; else a claim. Claims go before live words if those may not be
+  // evicted.
   //
   // Among free words: line 1 while it is nearly empty, which keeps most keys where they are looked
   // for first; then the emptier line, which fills a zone to 70 % before a key finds none.
-  static Candidate choose_victim(const View& view, Tick now) {
+  static Candidate choose_victim(const View& view, Tick now, bool may_evict) {
     unsigned free_words[2] = {0, 0};
     unsigned free_at[2] = {kWords, kWords};
     Candidate live{kWords, kNever};
+    unsigned claim_at = kWords;
     for (unsigned i = 0; i < kWords; ++i) {
       const unsigned line = i / kLineWords;
       const uint64_t word = view[i];
-      if (is_claim(word)) continue;
+      if (is_claim(word)) {
+        claim_at = i;
+        continue;
+      }
       const Ticks debt = debt_of(word, now);
       if (debt != 0) {
         if (debt < live.debt) live = {i, debt};
@@ -366,8 +373,10 @@ class Table {
           free_words[0] > kLineWords - kFewWords || free_words[0] >= free_words[1];
       return {free_at[prefer_line1 ? 0 : 1], 0};
     }
-    if (live.index < kWords) return live;
-    return {0, 0};
+    const bool has_live = live.index < kWords;
+    const bool has_claim = claim_at < kWords;
+    if (has_live && (may_evict || !has_claim)) return live;
+    return {claim_at, 0};
   }
 };
 

@@ -61,7 +61,7 @@ weir_status_t Zone::format(void* memory, size_t size, uint32_t tick_bits, bool i
   header->layout_version = kLayoutVersion;
   header->tick_bits = tick_bits;
   header->size = size;
-  header->lines = lines == 1 ? 1 : lines & ~uint64_t{1};  // see place_of
+  header->lines = lines == 1 ? 1 : lines & ~uint64_t{1};  // see other_line
   if (!draw_secret(header->secret)) {
     set_error(error, "cannot draw a hash secret: %s", std::strerror(errno));
     return WEIR_IO;
