@@ -62,7 +62,8 @@ struct Coverage {
 };
 
 template <class Table, unsigned kActors>
-class TableModel : public rl::test_suite<TableModel<Table, kActors>, kActors>, private Observer {
+class TableModel final : public rl::test_suite<TableModel<Table, kActors>, kActors>,
+                         private Observer {
  public:
   static inline const Scenario* scenario = nullptr;
   static inline Coverage coverage{};
