@@ -5,9 +5,9 @@
 #   ./test.sh              everything that is quick (minutes)
 #   ./test.sh -R REGEX     only the tests with such names; see "ctest -N"
 #   ./test.sh --all        that, and what is longer (under an hour): clang,
-#                          sanitizers, long property runs, nginx from source,
-#                          Debian 13, the layout of the code, the benchmarks;
-#                          wants root
+#                          sanitizers, long property and model runs, mutants,
+#                          nginx from source, Debian 13, the layout of the
+#                          code, the benchmarks; wants root
 #
 # It installs what is missing (scripts/setup test, or all). The last line says
 # "N passed, N failed"; each failure is named above it. A step of --all counts

@@ -1,10 +1,11 @@
 // Counts that no noise of the machine can change: how many instructions a decision of each kind
 // takes, and how many bytes a live key.
 //
-//   weir_counts instructions   to be run by valgrind --tool=callgrind, which counts; prints lines
-//   of
-//                              kind and number of decisions. Each kind's count is a dump named so.
-//   weir_counts bytes          prints lines of kind and bytes per key
+//   weir_counts instructions
+//       to be run by valgrind --tool=callgrind, which counts: each kind's count is a dump named so.
+//       Prints lines of kind and number of decisions.
+//   weir_counts bytes
+//       prints lines of kind and bytes per key.
 //
 // compare.py runs it. Kinds are CONTESTANT.KIND, where the contestant is weir or nginx's limit_req,
 // and the kind one of
@@ -29,14 +30,11 @@
 #include <cstring>
 #include <string>
 
+#include "../micro/contestants.h"
 #include "../micro/keys.h"
 #include "../micro/memory.h"
 #include "weir/weir.h"
 #include "zone/layout.h"
-
-#ifdef WEIR_BENCH_LIMIT_REQ
-#include "limit_req.h"
-#endif
 
 namespace weir::bench {
 namespace {
@@ -44,10 +42,6 @@ namespace {
 constexpr uint64_t kDecisions = 4096;
 constexpr uint64_t kLiveKeys = 1000;
 constexpr uint64_t kMillisecond = 1'000'000;
-constexpr uint32_t kTickBits = 20;
-
-constexpr weir_quota_t kGenerous = {.tokens = 10'000, .period = 1, .burst = 1'000'000'000};
-constexpr weir_quota_t kStingy = {.tokens = 1, .period = 60, .burst = 0};
 
 // Nanoseconds.
 uint64_t now = 1'000'000'000;
@@ -56,27 +50,19 @@ const weir_clock_t kClock = {[](void*) { return now; }, nullptr};
 
 class WeirZone {
  public:
-  WeirZone(size_t bytes, const weir_quota_t& quota, uint8_t secret = 1) : memory_(bytes) {
+  WeirZone(size_t bytes, const weir_quota_t& quota, uint8_t secret = 1)
+      : memory_(bytes), budget_(make_budget(quota)) {
     weir_error_t error;
     must(weir_zone_format(memory_.address(), bytes, kTickBits, &error) == WEIR_OK, error.text);
     for (uint8_t& byte : static_cast<Header*>(memory_.address())->secret) byte = secret += 37;
     must(weir_zone_attach(memory_.address(), bytes, WEIR_FULL_EVICT, &zone_, &error) == WEIR_OK,
          error.text);
-    must(weir_budget_make(&quota, kTickBits, &budget_, &error) == WEIR_OK, error.text);
   }
   ~WeirZone() { weir_zone_detach(zone_); }
   WeirZone(const WeirZone&) = delete;
   WeirZone& operator=(const WeirZone&) = delete;
 
-  weir_limit_t limit(const uint64_t& key) const {
-    weir_limit_t limit{};
-    limit.zone = zone_;
-    limit.key = &key;
-    limit.key_length = sizeof key;
-    limit.budget = budget_;
-    limit.cost = 1;
-    return limit;
-  }
+  weir_limit_t limit(const uint64_t& key) const { return limit_on(zone_, key, budget_); }
 
   bool decide(uint64_t key) {
     weir_limit_t one = limit(key);
@@ -110,20 +96,13 @@ class ThreeWeirZones {
   WeirZone first_, second_, third_;
 };
 
-struct Weir {
+struct CountedWeir {
   static constexpr const char* kName = "weir";
   using Zone = WeirZone;
   using ThreeZones = ThreeWeirZones;
 };
 
 #ifdef WEIR_BENCH_LIMIT_REQ
-
-limit_req_zone_t* make_zone(Memory& memory, const weir_quota_t& quota) {
-  const uint64_t rate = uint64_t{quota.tokens} * 1000 / quota.period;
-  limit_req_zone_t* zone = limit_req_zone_new(memory.address(), memory.size(), rate);
-  must(zone != nullptr, "limit_req_zone_new");
-  return zone;
-}
 
 bool decide_by(limit_req_rules_t* rules, uint64_t key) {
   limit_req_set_time(now / kMillisecond);
@@ -133,7 +112,7 @@ bool decide_by(limit_req_rules_t* rules, uint64_t key) {
 class LimitReqZone {
  public:
   LimitReqZone(size_t bytes, const weir_quota_t& quota)
-      : memory_(bytes), zone_(make_zone(memory_, quota)) {
+      : memory_(bytes), zone_(make_limit_req_zone(memory_, quota)) {
     const uint64_t burst = quota.burst;
     rules_ = limit_req_rules_new(&zone_, &burst, 1);
     must(rules_ != nullptr, "limit_req_rules_new");
@@ -158,8 +137,8 @@ class ThreeLimitReqZones {
  public:
   explicit ThreeLimitReqZones(const weir_quota_t& last)
       : memory_{Memory(1 << 20), Memory(1 << 20), Memory(1 << 20)},
-        zones_{make_zone(memory_[0], kGenerous), make_zone(memory_[1], kGenerous),
-               make_zone(memory_[2], last)} {
+        zones_{make_limit_req_zone(memory_[0], kGenerous),
+               make_limit_req_zone(memory_[1], kGenerous), make_limit_req_zone(memory_[2], last)} {
     const uint64_t bursts[] = {kGenerous.burst, kGenerous.burst, last.burst};
     rules_ = limit_req_rules_new(zones_, bursts, 3);
     must(rules_ != nullptr, "limit_req_rules_new");
@@ -179,7 +158,7 @@ class ThreeLimitReqZones {
   limit_req_rules_t* rules_;
 };
 
-struct LimitReq {
+struct CountedLimitReq {
   static constexpr const char* kName = "limit_req";
   using Zone = LimitReqZone;
   using ThreeZones = ThreeLimitReqZones;
@@ -250,7 +229,7 @@ void count_instructions() {
 void count_refunds() {
   WeirZone zone(1 << 20, kGenerous);
   load(zone, kLiveKeys);
-  measure(Weir::kName, "refund", true, [&](uint64_t i) {
+  measure(CountedWeir::kName, "refund", true, [&](uint64_t i) {
     const uint64_t key = key_of(i % kLiveKeys);
     weir_limit_t limit = zone.limit(key);
     const bool passed = weir_decide(&limit, 1, &kClock, nullptr) == WEIR_PASSED;
@@ -289,10 +268,10 @@ int main(int argc, char** argv) {
   using namespace weir::bench;
   const std::string what = argc == 2 ? argv[1] : "";
   if (what == "instructions") {
-    count_instructions<Weir>();
+    count_instructions<CountedWeir>();
     count_refunds();
 #ifdef WEIR_BENCH_LIMIT_REQ
-    count_instructions<LimitReq>();
+    count_instructions<CountedLimitReq>();
 #endif
   } else if (what == "bytes") {
     count_bytes();

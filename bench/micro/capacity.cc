@@ -6,8 +6,10 @@
 //
 // Inserts distinct keys, each of which stays live, until the first is lost. Prints lines, separated
 // by tabs:
-//   keys  CONTESTANT  MEGABYTES  TRIAL  keys per megabyte that were there when the next one lost
-//   one lost  CONTESTANT  KEYS-PER-MEGABYTE  share of them that is lost, in a zone of 1 MB
+//   keys  CONTESTANT  MEGABYTES  TRIAL
+//       and how many keys per megabyte were there when the next one lost one
+//   lost  CONTESTANT  KEYS-PER-MEGABYTE
+//       and the share of them that is lost, in a zone of 1 MB
 
 #include <algorithm>
 #include <charconv>

@@ -26,6 +26,25 @@ inline constexpr weir_quota_t kGenerous = {.tokens = 10'000, .period = 1, .burst
 // Refuses every request of a key but one a minute.
 inline constexpr weir_quota_t kStingy = {.tokens = 1, .period = 60, .burst = 0};
 
+inline constexpr uint32_t kTickBits = 20;
+
+inline weir_budget_t make_budget(const weir_quota_t& quota) {
+  weir_budget_t budget;
+  weir_error_t error;
+  must(weir_budget_make(&quota, kTickBits, &budget, &error) == WEIR_OK, error.text);
+  return budget;
+}
+
+inline weir_limit_t limit_on(weir_zone_t* zone, const uint64_t& key, const weir_budget_t& budget) {
+  weir_limit_t limit{};
+  limit.zone = zone;
+  limit.key = &key;
+  limit.key_length = sizeof key;
+  limit.budget = budget;
+  limit.cost = 1;
+  return limit;
+}
+
 class Weir {
  public:
   // At 60 % of its words, weir loses no key (see keys per MB).
@@ -69,15 +88,6 @@ class Weir {
   }
 
  private:
-  static constexpr uint32_t kTickBits = 20;
-
-  static weir_budget_t make_budget(const weir_quota_t& quota) {
-    weir_budget_t budget;
-    weir_error_t error;
-    must(weir_budget_make(&quota, kTickBits, &budget, &error) == WEIR_OK, error.text);
-    return budget;
-  }
-
   void attach() {
     weir_error_t error;
     must(weir_zone_attach(memory_.address(), memory_.size(), WEIR_FULL_EVICT, &zone_, &error) ==
@@ -86,12 +96,7 @@ class Weir {
   }
 
   bool take(uint64_t key, const weir_budget_t& budget) {
-    weir_limit_t limit{};
-    limit.zone = zone_;
-    limit.key = &key;
-    limit.key_length = sizeof key;
-    limit.budget = budget;
-    limit.cost = 1;
+    weir_limit_t limit = limit_on(zone_, key, budget);
     const bool passed = weir_decide(&limit, 1, &clock_, nullptr) == WEIR_PASSED;
     debt_ = limit.debt;
     return passed;
@@ -107,6 +112,13 @@ class Weir {
 
 #ifdef WEIR_BENCH_LIMIT_REQ
 
+inline limit_req_zone_t* make_limit_req_zone(const Memory& memory, const weir_quota_t& quota) {
+  const uint64_t rate = uint64_t{quota.tokens} * 1000 / quota.period;
+  limit_req_zone_t* zone = limit_req_zone_new(memory.address(), memory.size(), rate);
+  must(zone != nullptr, "limit_req_zone_new");
+  return zone;
+}
+
 class LimitReq {
  public:
   // A node is 128 bytes, 32 of them to a page, which has 24 bytes of its own elsewhere.
@@ -120,10 +132,8 @@ class LimitReq {
   void clear() {
     release();
     memory_.clear();
-    const uint64_t rate = uint64_t{quota_.tokens} * 1000 / quota_.period;
+    zone_ = make_limit_req_zone(memory_, quota_);
     const uint64_t burst = quota_.burst;
-    zone_ = limit_req_zone_new(memory_.address(), memory_.size(), rate);
-    must(zone_ != nullptr, "limit_req_zone_new");
     rules_ = limit_req_rules_new(&zone_, &burst, 1);
     must(rules_ != nullptr, "limit_req_rules_new");
   }

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <new>
 #include <random>
+#include <span>
 #include <vector>
 
 #include "support/actors.h"
@@ -42,12 +43,7 @@ void hammer(const ZoneMemory& memory, Board& board) {
   std::minstd_rand random(static_cast<unsigned>(getpid()));
   while (board.attempts.fetch_add(1) < kAttempts) {
     const auto key = static_cast<uint32_t>(random() % kKeys);
-    weir_limit_t limit{};
-    limit.zone = zone.get();
-    limit.key = &key;
-    limit.key_length = sizeof key;
-    limit.budget = slow;
-    limit.cost = 1;
+    weir_limit_t limit = test::limit_on(zone, std::as_bytes(std::span(&key, 1)), slow);
     if (weir_decide(&limit, 1, &standing, nullptr) == WEIR_PASSED) board.admitted[key].fetch_add(1);
   }
 }

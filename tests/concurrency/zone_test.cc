@@ -10,6 +10,7 @@
 #include <atomic>
 #include <new>
 #include <random>
+#include <span>
 
 #include "support/actors.h"
 #include "support/zone_memory.h"
@@ -50,12 +51,7 @@ struct ActorsClock {
 };
 
 bool take(const ZoneHandle& zone, uint32_t key, const Budget& budget, const weir_clock_t& clock) {
-  weir_limit_t limit{};
-  limit.zone = zone.get();
-  limit.key = &key;
-  limit.key_length = sizeof key;
-  limit.budget = budget;
-  limit.cost = 1;
+  weir_limit_t limit = test::limit_on(zone, std::as_bytes(std::span(&key, 1)), budget);
   return weir_decide(&limit, 1, &clock, nullptr) == WEIR_PASSED;
 }
 

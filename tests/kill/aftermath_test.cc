@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <memory>
+#include <span>
 
 #include "kill/single_step.h"
 #include "kill/snapshot.h"
@@ -84,15 +84,10 @@ class Weir : public Limiter {
   bool passes(uint64_t key, uint64_t milliseconds) override {
     ManualClock time(milliseconds * 1'000'000);
     const weir_clock_t clock = time.handle();
-    std::array<weir_limit_t, 2> limits{};
-    for (size_t i = 0; i < 2; ++i) {
-      limits[i].zone = handles_[i].get();
-      limits[i].key = &key;
-      limits[i].key_length = sizeof key;
-      limits[i].budget = budget_;
-      limits[i].cost = 1;
-    }
-    return weir_decide(limits.data(), limits.size(), &clock, nullptr) == WEIR_PASSED;
+    const auto bytes = std::as_bytes(std::span(&key, 1));
+    weir_limit_t limits[] = {test::limit_on(handles_[0], bytes, budget_),
+                             test::limit_on(handles_[1], bytes, budget_)};
+    return weir_decide(limits, 2, &clock, nullptr) == WEIR_PASSED;
   }
 
  private:

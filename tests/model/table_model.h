@@ -1,8 +1,10 @@
 // A small world for the model checker: one place of a narrow table, actors that each run a short
 // program on it, and what must be true of every execution.
 //
-// An actor may stop for ever before any step; it may sleep for any time, since others may run
-// before any step and every reading of the clock may find that time has moved on. What is checked:
+// An actor may stop for ever before any compare-and-swap and at the end of a charge, which is as
+// good as before any step: nobody else can tell which loads it made. It may sleep for any time,
+// since others may run before any step and every reading of the clock may find that time has moved
+// on. What is checked:
 // - a key never has two settled words (at every change; not with WEIR_MODEL_OUTCOMES_ONLY);
 // - over any interval, what a key is admitted and not given back is at most its capacity, what the
 //   interval has earned, and a capacity for each live word that was evicted; evictions are reported
@@ -55,7 +57,7 @@ struct Scenario {
 
 inline void PrintTo(const Scenario& scenario, std::ostream* out) { *out << scenario.name; }
 
-// What the executions of all scenarios together did, to tell that they went where they should.
+// What all executions did since it was cleared, to tell that they went where they should.
 struct Coverage {
   uint64_t claims_of_empty, claims_of_dead, evictions, takeovers, settlements, charges, refunds;
   uint64_t gave_way, cleared, lost_cas, stops, leaps;

@@ -73,8 +73,9 @@ typedef struct weir_error {
  *
  * The library has no clock of its own. The caller hands one in: a function
  * that returns nanoseconds since any fixed point, never going back, and the
- * same for all processes that share a zone. weir_decide calls it once or twice
- * per limit, and once more where another process has interfered.
+ * same for all processes that share a zone. weir_decide calls it one to three
+ * times per limit, for each of several limits one or two times more, and more
+ * often where another process has interfered.
  */
 typedef struct weir_clock {
     uint64_t (*now)(void *context);

@@ -215,7 +215,7 @@ class Table {
     return view;
   }
 
-  // How often in a row a writer has found the same claim of another for its key.
+  // How often a writer has found the same claim of another for its key.
   struct Rival {
     uint64_t claim = 0;
     unsigned looks = 0;

@@ -15,7 +15,7 @@ namespace {
 constexpr uint64_t kMinLines = 1;
 
 // Sweeping goes round within an hour, or within 2^36 ticks if that is less (it is at 25 bits and
-// more: 512 s at 27), a quarter of what correctness needs, in steps of a second.
+// more: 512 s at 27), a small part of what correctness needs, in steps of a second.
 constexpr uint64_t kSweepSeconds = 3600;
 constexpr uint64_t kSweepTicksBits = 36;
 
