@@ -33,11 +33,13 @@ static ngx_int_t
 ngx_http_weir_add_quota(ngx_conf_t *cf, ngx_array_t *quotas,
     weir_quota_t quota, ngx_http_weir_place_t *place)
 {
-    uint32_t       tick_bits;
-    weir_error_t   error;
-    weir_quota_t  *q;
+    weir_error_t    error;
+    weir_quota_t   *q;
+    weir_format_t   format;
 
-    if (weir_tick_bits(&quota, 1, &tick_bits, &error) != WEIR_OK) {
+    if (weir_format_choose(WEIR_TOKEN_BUCKET, &quota, 1, &format, &error)
+        != WEIR_OK)
+    {
         ngx_http_weir_error_at(cf, place, "%s", error.text);
         return NGX_ERROR;
     }
@@ -148,7 +150,7 @@ ngx_http_weir_make_budgets(ngx_conf_t *cf, ngx_http_weir_limit_t *limit)
 
     quota = ngx_http_weir_quota(limit, NULL);
 
-    if (weir_budget_make(&quota, zone->tick_bits, &limit->budget, &error)
+    if (weir_budget_make(&quota, &zone->format, &limit->budget, &error)
         != WEIR_OK)
     {
         goto failed;
@@ -180,7 +182,7 @@ ngx_http_weir_make_budgets(ngx_conf_t *cf, ngx_http_weir_limit_t *limit)
 
         quota = ngx_http_weir_quota(limit, &entries[i]);
 
-        if (weir_budget_make(&quota, zone->tick_bits,
+        if (weir_budget_make(&quota, &zone->format,
                              &limit->country_budgets[i], &error)
             != WEIR_OK)
         {

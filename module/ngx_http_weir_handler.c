@@ -199,6 +199,8 @@ ngx_http_weir_limit(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
         limit->key = key.data;
         limit->key_length = key.len;
         limit->cost = 1;
+        limit->undelayed = WEIR_NODELAY;
+        limit->charge_later = 0;
         limit->dry_run = wlcf->limit_dry_run || conf[i]->dry_run;
         zones[n++] = conf[i]->zone;
     }

@@ -66,7 +66,7 @@ typedef struct {
     ngx_http_weir_place_t               place;     /* of the definition */
     ngx_http_weir_place_t               first_use;
 
-    uint32_t                            tick_bits;
+    weir_format_t                       format;
     void                               *memory;          /* in the zone */
     size_t                              size;
     weir_zone_t                        *handle;          /* of this process */

@@ -58,8 +58,8 @@ ngx_http_weir_init_zones(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf)
             return NGX_ERROR;
         }
 
-        if (weir_tick_bits(quotas.elts, quotas.nelts, &zones[i]->tick_bits,
-                           &error)
+        if (weir_format_choose(WEIR_TOKEN_BUCKET, quotas.elts, quotas.nelts,
+                               &zones[i]->format, &error)
             != WEIR_OK)
         {
             ngx_http_weir_error_at(cf, &zones[i]->place, "zone \"%V\": %s",
@@ -154,7 +154,7 @@ ngx_http_weir_take_over(ngx_conf_t *cf, ngx_http_weir_zone_t *zone,
     quota = quotas->elts;
 
     for (i = 0; i < quotas->nelts; i++) {
-        if (weir_budget_make(&quota[i], old->tick_bits, &budget, NULL)
+        if (weir_budget_make(&quota[i], &old->format, &budget, NULL)
             != WEIR_OK)
         {
             reason = "counted time too coarsely or too finely "
@@ -176,7 +176,7 @@ ngx_http_weir_take_over(ngx_conf_t *cf, ngx_http_weir_zone_t *zone,
         goto anew;
     }
 
-    zone->tick_bits = old->tick_bits;
+    zone->format = old->format;
 
     return NGX_OK;
 
@@ -226,7 +226,7 @@ ngx_http_weir_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     ngx_memzero(zone->memory, size);
 #endif
 
-    if (weir_zone_format_zeroed(zone->memory, size, zone->tick_bits, &error)
+    if (weir_zone_format_zeroed(zone->memory, size, &zone->format, &error)
         != WEIR_OK)
     {
         ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,

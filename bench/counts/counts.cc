@@ -53,7 +53,7 @@ class WeirZone {
   WeirZone(size_t bytes, const weir_quota_t& quota, uint8_t secret = 1)
       : memory_(bytes), budget_(make_budget(quota)) {
     weir_error_t error;
-    must(weir_zone_format(memory_.address(), bytes, kTickBits, &error) == WEIR_OK, error.text);
+    must(weir_zone_format(memory_.address(), bytes, &kFormat, &error) == WEIR_OK, error.text);
     for (uint8_t& byte : static_cast<Header*>(memory_.address())->secret) byte = secret += 37;
     must(weir_zone_attach(memory_.address(), bytes, WEIR_FULL_EVICT, &zone_, &error) == WEIR_OK,
          error.text);

@@ -26,12 +26,13 @@ inline constexpr weir_quota_t kGenerous = {.tokens = 10'000, .period = 1, .burst
 // Refuses every request of a key but one a minute.
 inline constexpr weir_quota_t kStingy = {.tokens = 1, .period = 60, .burst = 0};
 
-inline constexpr uint32_t kTickBits = 20;
+inline constexpr weir_format_t kFormat{
+    .algorithm = WEIR_TOKEN_BUCKET, .tick_bits = 20, .period = 0, .unit = 0};
 
 inline weir_budget_t make_budget(const weir_quota_t& quota) {
   weir_budget_t budget;
   weir_error_t error;
-  must(weir_budget_make(&quota, kTickBits, &budget, &error) == WEIR_OK, error.text);
+  must(weir_budget_make(&quota, &kFormat, &budget, &error) == WEIR_OK, error.text);
   return budget;
 }
 
@@ -42,6 +43,7 @@ inline weir_limit_t limit_on(weir_zone_t* zone, const uint64_t& key, const weir_
   limit.key_length = sizeof key;
   limit.budget = budget;
   limit.cost = 1;
+  limit.undelayed = WEIR_NODELAY;
   return limit;
 }
 
@@ -62,7 +64,7 @@ class Weir {
   void clear() {
     weir_error_t error;
     weir_zone_detach(zone_);
-    must(weir_zone_format(memory_.address(), memory_.size(), kTickBits, &error) == WEIR_OK,
+    must(weir_zone_format(memory_.address(), memory_.size(), &kFormat, &error) == WEIR_OK,
          error.text);
     attach();
   }

@@ -58,25 +58,28 @@ weir_status_t weir_quota_parse(const char* text, size_t length, weir_quota_t* qu
   return guarded(error, [&] { return weir::parse_quota(view(text, length), quota, error); });
 }
 
-weir_status_t weir_tick_bits(const weir_quota_t* quotas, size_t count, uint32_t* tick_bits,
-                             weir_error_t* error) {
-  return guarded(error, [&] { return weir::choose_tick_bits({quotas, count}, tick_bits, error); });
+weir_status_t weir_format_choose(weir_algorithm_t algorithm, const weir_quota_t* quotas,
+                                 size_t count, weir_format_t* format, weir_error_t* error) {
+  return guarded(error, [&] {
+    return weir::choose_format(algorithm, {quotas, count}, format, error);
+  });
 }
 
-weir_status_t weir_budget_make(const weir_quota_t* quota, uint32_t tick_bits, weir_budget_t* budget,
-                               weir_error_t* error) {
-  return guarded(error, [&] { return weir::make_budget(*quota, tick_bits, budget, error); });
+weir_status_t weir_budget_make(const weir_quota_t* quota, const weir_format_t* format,
+                               weir_budget_t* budget, weir_error_t* error) {
+  return guarded(error, [&] { return weir::make_budget(*quota, *format, budget, error); });
 }
 
 size_t weir_zone_size_min(void) { return weir::Zone::min_size(); }
 
-weir_status_t weir_zone_format(void* memory, size_t size, uint32_t tick_bits, weir_error_t* error) {
-  return weir::Zone::format(memory, size, tick_bits, false, error);
+weir_status_t weir_zone_format(void* memory, size_t size, const weir_format_t* format,
+                               weir_error_t* error) {
+  return weir::Zone::format(memory, size, *format, false, error);
 }
 
-weir_status_t weir_zone_format_zeroed(void* memory, size_t size, uint32_t tick_bits,
+weir_status_t weir_zone_format_zeroed(void* memory, size_t size, const weir_format_t* format,
                                       weir_error_t* error) {
-  return weir::Zone::format(memory, size, tick_bits, true, error);
+  return weir::Zone::format(memory, size, *format, true, error);
 }
 
 weir_status_t weir_zone_attach(void* memory, size_t size, weir_full_t when_full, weir_zone_t** zone,
@@ -91,7 +94,7 @@ weir_status_t weir_zone_attach(void* memory, size_t size, weir_full_t when_full,
 
 void weir_zone_detach(weir_zone_t* zone) { delete zone; }
 
-uint32_t weir_zone_tick_bits(const weir_zone_t* zone) { return zone->scale().bits(); }
+weir_format_t weir_zone_get_format(const weir_zone_t* zone) { return zone->format(); }
 
 uint64_t weir_zone_slots(const weir_zone_t* zone) { return zone->slots(); }
 
@@ -113,6 +116,10 @@ weir_verdict_t weir_decide(weir_limit_t* limits, size_t count, const weir_clock_
   return verdict;
 }
 
+void weir_charge(weir_limit_t* limit, const weir_clock_t* clock) {
+  limit->zone->charge_late(*limit, *clock);
+}
+
 void weir_refund(weir_limit_t* limit, const weir_clock_t* clock) {
   limit->zone->refund(*limit, *clock);
 }
@@ -120,6 +127,8 @@ void weir_refund(weir_limit_t* limit, const weir_clock_t* clock) {
 uint64_t weir_limit_remaining(const weir_limit_t* limit) { return weir::remaining(*limit); }
 
 uint64_t weir_limit_excess(const weir_limit_t* limit) { return weir::excess(*limit); }
+
+uint64_t weir_limit_delay(const weir_limit_t* limit) { return weir::delay(*limit); }
 
 uint64_t weir_limit_retry_after(const weir_limit_t* limit) { return weir::retry_after(*limit); }
 

@@ -34,11 +34,11 @@ main(int argc, char **argv)
     long burst;
     void *memory;
     size_t length;
-    uint32_t tick_bits;
     weir_zone_t *zone;
     weir_limit_t limit;
     weir_quota_t quota;
     weir_error_t error;
+    weir_format_t format;
     weir_clock_t clock = { weir_monotonic_now, NULL };
 
     if (argc != 3) {
@@ -59,7 +59,7 @@ main(int argc, char **argv)
 
     /* Where it is remembered. */
 
-    if (weir_tick_bits(&quota, 1, &tick_bits, &error) != WEIR_OK) {
+    if (weir_format_choose(WEIR_TOKEN_BUCKET, &quota, 1, &format, &error) != WEIR_OK) {
         die(error.text);
     }
 
@@ -68,7 +68,7 @@ main(int argc, char **argv)
         die("no memory");
     }
 
-    if (weir_zone_format(memory, ZONE_SIZE, tick_bits, &error) != WEIR_OK
+    if (weir_zone_format(memory, ZONE_SIZE, &format, &error) != WEIR_OK
         || weir_zone_attach(memory, ZONE_SIZE, WEIR_FULL_EVICT, &zone, &error) != WEIR_OK)
     {
         die(error.text);
@@ -77,7 +77,8 @@ main(int argc, char **argv)
     memset(&limit, 0, sizeof(limit));
     limit.zone = zone;
     limit.cost = 1;
-    if (weir_budget_make(&quota, tick_bits, &limit.budget, &error) != WEIR_OK) {
+    limit.undelayed = WEIR_NODELAY;
+    if (weir_budget_make(&quota, &format, &limit.budget, &error) != WEIR_OK) {
         die(error.text);
     }
 

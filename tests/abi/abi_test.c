@@ -30,7 +30,7 @@ read_clock(void *context)
 
 
 static void
-test_quotas(weir_quota_t *quota, uint32_t *tick_bits, weir_budget_t *budget)
+test_quotas(weir_quota_t *quota, weir_format_t *format, weir_budget_t *budget)
 {
     weir_error_t error;
 
@@ -43,15 +43,15 @@ test_quotas(weir_quota_t *quota, uint32_t *tick_bits, weir_budget_t *budget)
     CHECK(quota->tokens == 10);
 
     quota->burst = 2;
-    CHECK(weir_tick_bits(quota, 1, tick_bits, &error) == WEIR_OK);
-    CHECK(*tick_bits == 20);
-    CHECK(weir_budget_make(quota, *tick_bits, budget, &error) == WEIR_OK);
+    CHECK(weir_format_choose(WEIR_TOKEN_BUCKET, quota, 1, format, &error) == WEIR_OK);
+    CHECK(format->algorithm == WEIR_TOKEN_BUCKET && format->tick_bits == 20);
+    CHECK(weir_budget_make(quota, format, budget, &error) == WEIR_OK);
     CHECK(budget->tolerance == 3 * budget->interval);
 }
 
 
 static void
-test_zone(uint32_t tick_bits, weir_budget_t budget)
+test_zone(const weir_format_t *format, weir_budget_t budget)
 {
     int i;
     void *memory = NULL;
@@ -74,13 +74,13 @@ test_zone(uint32_t tick_bits, weir_budget_t budget)
     zone = NULL;
     CHECK(weir_zone_attach(memory, ZONE_SIZE, WEIR_FULL_EVICT, &zone, &error) == WEIR_MISMATCH);
     CHECK(error.text[0] != '\0' && zone == NULL);
-    CHECK(weir_zone_format(memory, 64, tick_bits, &error) == WEIR_NO_MEMORY);
+    CHECK(weir_zone_format(memory, 64, format, &error) == WEIR_NO_MEMORY);
     memset(memory, 0, ZONE_SIZE);
-    CHECK(weir_zone_format_zeroed(memory, ZONE_SIZE, tick_bits, &error) == WEIR_OK);
+    CHECK(weir_zone_format_zeroed(memory, ZONE_SIZE, format, &error) == WEIR_OK);
     memset(memory, 0xff, ZONE_SIZE);
-    CHECK(weir_zone_format(memory, ZONE_SIZE, tick_bits, &error) == WEIR_OK);
+    CHECK(weir_zone_format(memory, ZONE_SIZE, format, &error) == WEIR_OK);
     CHECK(weir_zone_attach(memory, ZONE_SIZE, WEIR_FULL_EVICT, &zone, &error) == WEIR_OK);
-    CHECK(weir_zone_tick_bits(zone) == tick_bits);
+    CHECK(weir_zone_get_format(zone).tick_bits == format->tick_bits);
     CHECK(weir_zone_slots(zone) > 3000);
 
     memset(limits, 0, sizeof(limits));
@@ -90,6 +90,7 @@ test_zone(uint32_t tick_bits, weir_budget_t budget)
         limits[i].key_length = 3;
         limits[i].budget = budget;
         limits[i].cost = 1;
+        limits[i].undelayed = WEIR_NODELAY;
     }
 
     CHECK(weir_decide(limits, 0, &clock, NULL) == WEIR_NONE);
@@ -187,13 +188,13 @@ test_geo(void)
 int
 main(void)
 {
-    uint32_t tick_bits;
+    weir_format_t format;
     weir_quota_t quota;
     weir_budget_t budget;
 
     CHECK(strcmp(weir_version(), WEIR_VERSION) == 0);
-    test_quotas(&quota, &tick_bits, &budget);
-    test_zone(tick_bits, budget);
+    test_quotas(&quota, &format, &budget);
+    test_zone(&format, budget);
     test_client_keys();
     test_geo();
 

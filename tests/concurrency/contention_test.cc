@@ -21,6 +21,7 @@
 
 #include "support/actors.h"
 #include "support/counting_atomics.h"
+#include "support/gcra_words.h"
 #include "support/zone_memory.h"
 #include "zone/layout.h"
 #include "zone/table.h"
@@ -36,7 +37,7 @@ using test::SharedMemory;
 using test::StartingLine;
 using test::Tally;
 
-using CountedTable = Table<CountingAtomics, kLineWords>;
+using CountedTable = Table<Gcra, CountingAtomics, kLineWords>;
 using Place = CountedTable::Place;
 
 constexpr Tick kNow = kTickMask;  // so that all debts reach beyond the 40 bits
@@ -79,7 +80,7 @@ struct Board {
     for (const uint64_t word : account.overwritten) {
       KeyRecord& key = records[me].keys[tag_of(word) - 1];
       ++key.evictions;
-      key.forgotten += debt_of(word, kNow);
+      key.forgotten += test::debt_of(word, kNow);
     }
   }
 
@@ -101,7 +102,7 @@ uint64_t expect_bound(const Board& board, uint64_t capacity) {
       if (seen == 0 || is_claim(seen)) continue;
       Sum& sum = sums[tag_of(seen) - 1];
       ++sum.words;
-      sum.debt += debt_of(seen, kNow);
+      sum.debt += test::debt_of(seen, kNow);
     }
   }
   uint64_t evictions = 0;

@@ -65,8 +65,9 @@ class Limiter {
 class Weir : public Limiter {
  public:
   Weir() {
+    const Format format = test::ticks();
     for (size_t i = 0; i < 2; ++i) {
-      must(weir_zone_format_zeroed(zone(i), kZoneSize, kDefaultTickBits, nullptr) == WEIR_OK,
+      must(weir_zone_format_zeroed(zone(i), kZoneSize, &format, nullptr) == WEIR_OK,
            "weir_zone_format_zeroed");
     }
     attach();

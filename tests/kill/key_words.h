@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "support/gcra_words.h"
 #include "zone/word.h"
 #include "zone/zone.h"
 
@@ -56,8 +57,8 @@ class KeyWords {
     return found;
   }
 
-  LimiterTable::Place place_;
-  std::vector<LimiterTable::Word*> words_;
+  Place place_;
+  std::vector<StdAtomics::Word*> words_;
 };
 
 }  // namespace weir::test

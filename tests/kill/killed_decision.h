@@ -82,7 +82,7 @@ class KilledDecisionTest : public testing::Test {
   KeyWords words_of(const std::string& name) const { return {*handle_, name}; }
   KeyWords words() const { return words_of(key_.name); }
 
-  Tick now() const { return handle_->scale().time(clock_.now()); }
+  Tick now() const { return TickScale(handle_->format().tick_bits).time(clock_.now()); }
 
   weir_limit_t limit_on(const ZoneHandle& zone, const Key& key) const {
     return test::limit_on(zone, key.name, budget_);

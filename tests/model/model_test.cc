@@ -24,8 +24,8 @@
 namespace weir::model {
 namespace {
 
-using NarrowTable = Table<RelacyAtomics, 1, 2>;
-using WiderTable = Table<RelacyAtomics, 2, 2>;
+using NarrowTable = Table<Gcra, RelacyAtomics, 1, 2>;
+using WiderTable = Table<Gcra, RelacyAtomics, 2, 2>;
 
 struct Effort {
   unsigned still;            // preemptions of two actors, nobody stops, time stands still

@@ -27,9 +27,13 @@
 
 #include "limiter/gcra.h"
 #include "model/relacy_atomics.h"
+#include "support/gcra_words.h"
 #include "zone/word.h"
 
 namespace weir::model {
+
+using test::debt_of;
+using test::is_live;
 
 inline constexpr Ticks kToken = 1000;  // the price of a request
 inline constexpr uint32_t kKey = 7;    // the tag of the key that all contend for
@@ -162,7 +166,7 @@ class TableModel final : public rl::test_suite<TableModel<Table, kActors>, kActo
   }
 
   bool charge(unsigned actor, uint32_t key) {
-    const Budget budget{.interval = kToken, .tolerance = kToken * scenario->capacity};
+    const weir_budget_t budget{.interval = kToken, .tolerance = kToken * scenario->capacity};
     const Ticks begin = elapsed_;
     const auto outcome = Table::charge(place(actor, key), budget, kToken,
                                        {.number = actor, .may_evict = true}, clock(actor));
@@ -175,7 +179,7 @@ class TableModel final : public rl::test_suite<TableModel<Table, kActors>, kActo
     ++asked_[key];
     if (outcome.verdict != Table::Verdict::kAdmitted) return false;
     if (actor < kActors) {
-      receipts_[actor] = {.price = kToken, .debt = outcome.debt, .paid_at = outcome.paid_at};
+      receipts_[actor] = {.price = kToken, .debt = outcome.debt, .paid_at = outcome.state};
       last_call_[actor] = calls_;
     }
     record(key, begin);
@@ -255,7 +259,7 @@ class TableModel final : public rl::test_suite<TableModel<Table, kActors>, kActo
 
   void count(uint64_t from, uint64_t to) {
     if (to == 0) {
-      const bool is_own = is_claim(from) && tat_of(from) == rl::thread_index();
+      const bool is_own = is_claim(from) && state_of(from) == rl::thread_index();
       ++(is_own ? coverage.gave_way : coverage.cleared);
     } else if (is_claim(to)) {
       ++(from == 0                ? coverage.claims_of_empty
@@ -265,7 +269,8 @@ class TableModel final : public rl::test_suite<TableModel<Table, kActors>, kActo
     } else if (is_claim(from)) {
       ++coverage.settlements;
     } else {
-      ++(ticks_between(tat_of(from), tat_of(to)) < kHorizon ? coverage.charges : coverage.refunds);
+      ++(ticks_between(state_of(from), state_of(to)) < kHorizon ? coverage.charges
+                                                                : coverage.refunds);
     }
   }
 

@@ -16,12 +16,14 @@
 #include <vector>
 
 #include "limiter/quota.h"
+#include "support/gcra_words.h"
 #include "zone/layout.h"
 
 namespace weir {
 namespace {
 
-using Verdict = LimiterTable::Verdict;
+using BucketTable = TableOf<Gcra>;
+using Verdict = TableVerdict;
 __extension__ typedef __int128 Exact;
 
 uint64_t environment(const char* name, uint64_t otherwise) {
@@ -105,14 +107,16 @@ class ExactBound {
 class Trace {
  public:
   explicit Trace(uint64_t seed) : random(seed), lines_{} {
+    Format format;
     const uint32_t periods[] = {1, 1, 1, 5, 60, 3600, 86400, 30 * 86400};
     do {
       quota.period = periods[random.below(8)];
       quota.tokens = 1 + static_cast<uint32_t>(random.any_size_up_to(
                              std::min<uint64_t>(1'000'000u * quota.period, 4'000'000'000u) - 1));
       quota.burst = static_cast<uint32_t>(random.any_size_up_to(random.one_in(4) ? 100'000 : 20));
-    } while (choose_tick_bits({&quota, 1}, &bits, nullptr) != WEIR_OK ||
-             make_budget(quota, bits, &budget, nullptr) != WEIR_OK);
+    } while (choose_format(WEIR_TOKEN_BUCKET, {&quota, 1}, &format, nullptr) != WEIR_OK ||
+             make_budget(quota, format, &budget, nullptr) != WEIR_OK);
+    bits = format.tick_bits;
     // Starts anywhere, often just before the tick counter wraps.
     now = random.one_in(2) ? random.below(uint64_t{1} << 41)
                            : (uint64_t{1} << 40) - random.any_size_up_to(4 * budget.tolerance);
@@ -138,7 +142,7 @@ class Trace {
     while (until - swept_ > kHorizon / 4) {
       swept_ = std::max(swept_ + kHorizon / 4, now);
       now = std::min(swept_, until);
-      for (Line& line : lines_) LimiterTable::sweep(line, clock(now));
+      for (Line& line : lines_) BucketTable::sweep(line, clock(now));
     }
     now = until;
   }
@@ -148,18 +152,18 @@ class Trace {
     return static_cast<uint32_t>(random.one_in(3) ? 1 + random.any_size_up_to(capacity + 1) : 1);
   }
 
-  LimiterTable::Place place(uint32_t tag) { return {&lines_[0], &lines_[1], tag}; }
-  LimiterTable::Outcome charge(uint32_t tag, uint32_t cost) {
-    const Ticks price = gcra_price(budget, cost);
-    if (price == kNever) return LimiterTable::peek(place(tag), budget, cost, clock(now));
-    return LimiterTable::charge(place(tag), budget, price, {.number = 1, .may_evict = true},
-                                clock(now));
+  Place place(uint32_t tag) { return {&lines_[0], &lines_[1], tag}; }
+  BucketTable::Outcome charge(uint32_t tag, uint32_t cost) {
+    const Ticks price = Gcra::price(budget, cost);
+    if (price == kNever) return peek(tag, cost, now);
+    return BucketTable::charge(place(tag), budget, price, {.number = 1, .may_evict = true},
+                               clock(now));
   }
-  LimiterTable::Outcome peek(uint32_t tag, uint32_t cost, uint64_t at) {
-    return LimiterTable::peek(place(tag), budget, cost, clock(at));
+  BucketTable::Outcome peek(uint32_t tag, uint32_t cost, uint64_t at) {
+    return BucketTable::peek(place(tag), budget, Gcra::price(budget, cost), clock(at));
   }
-  void refund(uint32_t tag, const LimiterTable::Receipt& receipt) {
-    LimiterTable::refund(place(tag), receipt, clock(now));
+  void refund(uint32_t tag, const BucketTable::Receipt& receipt) {
+    BucketTable::refund(place(tag), receipt, clock(now));
   }
 
   std::array<uint64_t, 16> words() const {
@@ -170,7 +174,7 @@ class Trace {
   unsigned live_words(uint32_t tag) const {
     unsigned n = 0;
     for (const uint64_t word : words()) {
-      n += is_settled(word, tag) && is_live(word, now & kTickMask);
+      n += is_settled(word, tag) && test::is_live(word, now & kTickMask);
     }
     return n;
   }
@@ -253,9 +257,9 @@ TEST_F(LimiterProperty, IsRejectedOneTickBeforeRetryAfterAndAdmittedAtIt) {
       trace.pass_time();
       const uint32_t cost = trace.any_cost();
       const auto outcome = trace.charge(1, cost);
-      const Ticks price = gcra_price(trace.budget, cost);
+      const Ticks price = Gcra::price(trace.budget, cost);
       if (outcome.verdict == Verdict::kAdmitted || price == kNever) continue;
-      const Ticks wait = gcra_wait(outcome.debt + price, trace.budget);
+      const Ticks wait = outcome.wait;
       ASSERT_GT(wait, 0u);
       ASSERT_EQ(trace.peek(1, cost, trace.now + wait - 1).verdict, Verdict::kRejected);
       ASSERT_EQ(trace.peek(1, cost, trace.now + wait).verdict, Verdict::kAdmitted);
@@ -280,15 +284,15 @@ TEST_F(LimiterProperty, ATatNeverMovesBackAndRejectionsAndPeeksWriteNothing) {
         continue;
       }
       ASSERT_GT(trace.now + outcome.debt, paid_at[key]);
-      ASSERT_EQ(outcome.paid_at, (trace.now + outcome.debt) & kTickMask);
+      ASSERT_EQ(outcome.state, (trace.now + outcome.debt) & kTickMask);
       paid_at[key] = trace.now + outcome.debt;
     }
   });
 }
 
-LimiterTable::Receipt receipt(const Trace& trace, uint32_t cost,
-                              const LimiterTable::Outcome& charged) {
-  return {gcra_price(trace.budget, cost), charged.debt, charged.paid_at};
+BucketTable::Receipt receipt(const Trace& trace, uint32_t cost,
+                             const BucketTable::Outcome& charged) {
+  return {Gcra::price(trace.budget, cost), charged.debt, charged.state};
 }
 
 // However charges and refunds are mixed, the key is never better off than if the refunded charges
@@ -296,7 +300,7 @@ LimiterTable::Receipt receipt(const Trace& trace, uint32_t cost,
 TEST_F(LimiterProperty, ARefundLeavesTheKeyNoBetterOffThanWithoutTheCharge) {
   struct Charge {
     uint64_t at;
-    LimiterTable::Receipt receipt;
+    BucketTable::Receipt receipt;
     bool refunded;
   };
   for_each_trace([](Trace& trace) {

@@ -45,12 +45,15 @@ class SharedMemory {
   size_t size_;
 };
 
+inline Format ticks(uint32_t bits = kDefaultTickBits) {
+  return {.algorithm = WEIR_TOKEN_BUCKET, .tick_bits = bits, .period = 0, .unit = 0};
+}
+
 class ZoneMemory {
  public:
-  explicit ZoneMemory(size_t size = 1 << 20, uint32_t tick_bits = kDefaultTickBits)
-      : memory_(size) {
+  explicit ZoneMemory(size_t size = 1 << 20, const Format& format = ticks()) : memory_(size) {
     weir_error_t error{};
-    must(weir_zone_format(memory_.address(), size, tick_bits, &error) == WEIR_OK, error.text);
+    must(weir_zone_format(memory_.address(), size, &format, &error) == WEIR_OK, error.text);
     // A secret that is the same in every run: two keys in a million share a tag (key_hash.h), and
     // which ones must not be a matter of luck in a test.
     uint8_t byte = 1;
@@ -82,7 +85,7 @@ inline Quota quota(const char* rate, uint32_t burst = 0) {
 
 inline Budget budget(const char* rate, uint32_t burst = 0, uint32_t bits = kDefaultTickBits) {
   Budget made;
-  must(make_budget(quota(rate, burst), bits, &made, nullptr) == WEIR_OK, rate);
+  must(make_budget(quota(rate, burst), ticks(bits), &made, nullptr) == WEIR_OK, rate);
   return made;
 }
 
@@ -95,6 +98,7 @@ weir_limit_t limit_on(const ZoneHandle& zone, const Key& key, const Budget& budg
   limit.key_length = std::size(key);
   limit.budget = budget;
   limit.cost = cost;
+  limit.undelayed = WEIR_NODELAY;
   return limit;
 }
 

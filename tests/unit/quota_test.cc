@@ -11,6 +11,7 @@ namespace weir {
 namespace {
 
 using test::quota;
+using test::ticks;
 
 TEST(QuotaParse, ReadsEveryUnitAndMultiple) {
   const struct {
@@ -57,9 +58,9 @@ TEST(QuotaText, IsWhatAnOperatorWouldWrite) {
 }
 
 uint32_t bits_for(std::vector<Quota> quotas) {
-  uint32_t bits = 0;
-  EXPECT_EQ(choose_tick_bits(quotas, &bits, nullptr), WEIR_OK);
-  return bits;
+  Format format{};
+  EXPECT_EQ(choose_format(WEIR_TOKEN_BUCKET, quotas, &format, nullptr), WEIR_OK);
+  return format.tick_bits;
 }
 
 TEST(TickBits, AreTwentyUnlessAQuotaForcesAnother) {
@@ -74,19 +75,19 @@ TEST(TickBits, AreTwentyUnlessAQuotaForcesAnother) {
 
 TEST(TickBits, QuotasTooFarApartForOneZoneAreBothNamed) {
   const std::vector<Quota> quotas = {quota("10r/s"), quota("1r/d", 100), quota("100000r/s")};
-  uint32_t bits = 99;
+  Format format{.algorithm = WEIR_TOKEN_BUCKET, .tick_bits = 99, .period = 0, .unit = 0};
   weir_error_t error{};
-  EXPECT_EQ(choose_tick_bits(quotas, &bits, &error), WEIR_INVALID);
+  EXPECT_EQ(choose_format(WEIR_TOKEN_BUCKET, quotas, &format, &error), WEIR_INVALID);
   EXPECT_NE(std::string(error.text).find("\"1r/d burst=100\""), std::string::npos) << error.text;
   EXPECT_NE(std::string(error.text).find("\"100000r/s\""), std::string::npos) << error.text;
-  EXPECT_EQ(bits, 99u);
+  EXPECT_EQ(format.tick_bits, 99u);
 }
 
 TEST(TickBits, ABurstThatTakesYearsToPayOffIsRefused) {
   const std::vector<Quota> quotas = {quota("1r/30d", 1000)};
-  uint32_t bits;
+  Format format;
   weir_error_t error{};
-  EXPECT_EQ(choose_tick_bits(quotas, &bits, &error), WEIR_INVALID);
+  EXPECT_EQ(choose_format(WEIR_TOKEN_BUCKET, quotas, &format, &error), WEIR_INVALID);
   EXPECT_NE(std::string(error.text).find("\"1r/30d burst=1000\""), std::string::npos) << error.text;
 }
 
@@ -96,7 +97,7 @@ TEST(Budget, NeverAdmitsMoreThanWrittenAndAtMostOnePercentLess) {
     const Quota q = quota(rate);
     const uint32_t bits = bits_for({q});
     Budget budget;
-    ASSERT_EQ(make_budget(q, bits, &budget, nullptr), WEIR_OK) << rate;
+    ASSERT_EQ(make_budget(q, ticks(bits), &budget, nullptr), WEIR_OK) << rate;
     const Wide exact = static_cast<Wide>(q.period) << bits;  // ticks for q.tokens tokens
     const Wide rounded = static_cast<Wide>(budget.interval) * q.tokens;
     EXPECT_TRUE(rounded >= exact) << rate;
@@ -107,12 +108,12 @@ TEST(Budget, NeverAdmitsMoreThanWrittenAndAtMostOnePercentLess) {
 
 TEST(Budget, IsRefusedForTicksThatDoNotFitTheQuota) {
   Budget budget;
-  EXPECT_EQ(make_budget(quota("1000000r/s"), 20, &budget, nullptr), WEIR_INVALID);
-  EXPECT_EQ(make_budget(quota("1r/30d"), 20, &budget, nullptr), WEIR_INVALID);
-  EXPECT_EQ(make_budget(quota("1r/s"), 9, &budget, nullptr), WEIR_INVALID);
-  EXPECT_EQ(make_budget(quota("1r/s"), 28, &budget, nullptr), WEIR_INVALID);
-  EXPECT_EQ(make_budget(Quota{0, 1, 0}, 20, &budget, nullptr), WEIR_INVALID);
-  EXPECT_EQ(make_budget(Quota{1, 0, 0}, 20, &budget, nullptr), WEIR_INVALID);
+  EXPECT_EQ(make_budget(quota("1000000r/s"), ticks(20), &budget, nullptr), WEIR_INVALID);
+  EXPECT_EQ(make_budget(quota("1r/30d"), ticks(20), &budget, nullptr), WEIR_INVALID);
+  EXPECT_EQ(make_budget(quota("1r/s"), ticks(9), &budget, nullptr), WEIR_INVALID);
+  EXPECT_EQ(make_budget(quota("1r/s"), ticks(28), &budget, nullptr), WEIR_INVALID);
+  EXPECT_EQ(make_budget(Quota{0, 1, 0}, ticks(20), &budget, nullptr), WEIR_INVALID);
+  EXPECT_EQ(make_budget(Quota{1, 0, 0}, ticks(20), &budget, nullptr), WEIR_INVALID);
 }
 
 }  // namespace

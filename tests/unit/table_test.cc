@@ -11,13 +11,13 @@
 namespace weir {
 namespace {
 
-using Verdict = LimiterTable::Verdict;
-using Place = LimiterTable::Place;
+using BucketTable = TableOf<Gcra>;
+using Verdict = TableVerdict;
 
-constexpr Budget kTwo{.interval = 1000, .tolerance = 2000};
+constexpr weir_budget_t kTwo{.interval = 1000, .tolerance = 2000};
 constexpr Ticks kOne = 1000;  // the price of one token of kTwo
 constexpr Tick kNow = 5'000'000;
-constexpr LimiterTable::Writer kWriter{.number = 1, .may_evict = true};
+constexpr TableWriter kWriter{.number = 1, .may_evict = true};
 
 class TableTest : public testing::Test {
  protected:
@@ -26,15 +26,15 @@ class TableTest : public testing::Test {
   Place place(uint32_t tag) { return {&lines_[0], &lines_[1], tag}; }
   Place mirrored(uint32_t tag) { return {&lines_[1], &lines_[0], tag}; }
 
-  LimiterTable::Outcome charge(uint32_t tag, Tick now, bool may_evict = true) {
-    return LimiterTable::charge(place(tag), kTwo, kOne, {.number = 1, .may_evict = may_evict},
-                                [now] { return now; });
+  BucketTable::Outcome charge(uint32_t tag, Tick now, bool may_evict = true) {
+    return BucketTable::charge(place(tag), kTwo, kOne, {.number = 1, .may_evict = may_evict},
+                               [now] { return now; });
   }
-  LimiterTable::Outcome peek(uint32_t tag, Tick now) {
-    return LimiterTable::peek(place(tag), kTwo, 1, [now] { return now; });
+  BucketTable::Outcome peek(uint32_t tag, Tick now) {
+    return BucketTable::peek(place(tag), kTwo, kOne, [now] { return now; });
   }
-  void refund(uint32_t tag, const LimiterTable::Receipt& receipt, Tick now) {
-    LimiterTable::refund(place(tag), receipt, [now] { return now; });
+  void refund(uint32_t tag, const BucketTable::Receipt& receipt, Tick now) {
+    BucketTable::refund(place(tag), receipt, [now] { return now; });
   }
 
   std::array<uint64_t, 2 * kLineWords> words() {
@@ -59,7 +59,7 @@ TEST_F(TableTest, ANewKeyIsStoredAsOneLiveWord) {
   const auto outcome = charge(7, kNow);
   EXPECT_EQ(outcome.verdict, Verdict::kAdmitted);
   EXPECT_EQ(outcome.debt, kOne);
-  EXPECT_EQ(outcome.paid_at, kNow + kOne);
+  EXPECT_EQ(outcome.state, kNow + kOne);
   EXPECT_EQ(load(0), settled_word(7, kNow + kOne));
   EXPECT_EQ(used(0) + used(1), 1u);
 }
@@ -90,7 +90,7 @@ TEST_F(TableTest, ARejectionIsJudgedByASecondLookAtTheClock) {
   charge(7, kNow);
   int reads = 0;
   const auto late_clock = [&reads] { return ++reads == 1 ? kNow : kNow + kOne; };
-  EXPECT_EQ(LimiterTable::charge(place(7), kTwo, kOne, kWriter, late_clock).verdict,
+  EXPECT_EQ(BucketTable::charge(place(7), kTwo, kOne, kWriter, late_clock).verdict,
             Verdict::kAdmitted);
   EXPECT_EQ(reads, 2);
 }
@@ -98,7 +98,7 @@ TEST_F(TableTest, ARejectionIsJudgedByASecondLookAtTheClock) {
 TEST_F(TableTest, AnInsertionIsSettledByASecondLookAtTheClock) {
   int reads = 0;
   const auto late_clock = [&reads] { return ++reads == 1 ? kNow : kNow + 500; };
-  EXPECT_EQ(LimiterTable::charge(place(7), kTwo, kOne, kWriter, late_clock).paid_at,
+  EXPECT_EQ(BucketTable::charge(place(7), kTwo, kOne, kWriter, late_clock).state,
             kNow + 500 + kOne);
 }
 
@@ -118,7 +118,7 @@ TEST_F(TableTest, ADeadTwinIsClearedWhenTheKeyIsStoredAnew) {
 
 TEST_F(TableTest, TheSameWordIsFoundWhicheverLineComesFirst) {
   charge(7, kNow);
-  EXPECT_EQ(LimiterTable::peek(mirrored(7), kTwo, 1, [] { return kNow; }).debt, kOne);
+  EXPECT_EQ(BucketTable::peek(mirrored(7), kTwo, kOne, [] { return kNow; }).debt, kOne);
 }
 
 TEST_F(TableTest, KeysStartInLineOneAndThenFillTheEmptierLine) {
@@ -147,7 +147,7 @@ TEST_F(TableTest, WithoutEvictionAFullPlaceIsReportedWithTheShortestWait) {
   const auto before = words();
   const auto outcome = charge(17, kNow + 18, false);
   EXPECT_EQ(outcome.verdict, Verdict::kFull);
-  EXPECT_EQ(outcome.debt, kNow + 1 + kOne - (kNow + 18));
+  EXPECT_EQ(outcome.wait, kNow + 1 + kOne - (kNow + 18));
   EXPECT_EQ(words(), before);
 }
 
@@ -175,7 +175,7 @@ TEST_F(TableTest, AnothersClaimIsGivenTimeToBeSettled) {
     if (++looks == 8) put(4, settled_word(7, kNow + kOne));
     return kNow;
   };
-  const auto outcome = LimiterTable::charge(place(7), kTwo, kOne, kWriter, clock);
+  const auto outcome = BucketTable::charge(place(7), kTwo, kOne, kWriter, clock);
   EXPECT_EQ(outcome.verdict, Verdict::kAdmitted);
   EXPECT_EQ(outcome.debt, 2 * kOne);
   EXPECT_EQ(load(4), settled_word(7, kNow + 2 * kOne));
@@ -213,7 +213,7 @@ TEST_F(TableTest, AWriterWhoseClaimIsOverwrittenStartsOver) {
     if (++reads == 3) put(0, settled_word(8, kNow + 5 * kOne));  // after the claim and the look
     return kNow;
   };
-  const auto outcome = LimiterTable::charge(place(7), kTwo, kOne, kWriter, clock);
+  const auto outcome = BucketTable::charge(place(7), kTwo, kOne, kWriter, clock);
   EXPECT_EQ(outcome.verdict, Verdict::kAdmitted);
   EXPECT_EQ(load(0), settled_word(8, kNow + 5 * kOne));
   EXPECT_EQ(load(1), settled_word(7, kNow + kOne));
@@ -224,20 +224,20 @@ TEST_F(TableTest, AWordIsOverwrittenAsDeadOnlyByAReadingMadeAfterItWasSeen) {
   unsigned reads = 0;
   // The first reading is so old that all sixteen look like words of long ago.
   const auto clock = [&] { return ++reads == 1 ? tick_sub(kNow, kHorizon + 1000) : kNow; };
-  EXPECT_EQ(LimiterTable::charge(place(7), kTwo, kOne, kWriter, clock).evictions, 1u);
+  EXPECT_EQ(BucketTable::charge(place(7), kTwo, kOne, kWriter, clock).evictions, 1u);
 }
 
 TEST_F(TableTest, ALiveWordIsNotMistakenForADeadOneByAnOldReading) {
   put(0, settled_word(7, kNow + 2 * kOne));
   unsigned reads = 0;
   const auto clock = [&] { return ++reads == 1 ? tick_sub(kNow, kHorizon + 1000) : kNow; };
-  EXPECT_EQ(LimiterTable::charge(place(7), kTwo, kOne, kWriter, clock).verdict, Verdict::kRejected);
+  EXPECT_EQ(BucketTable::charge(place(7), kTwo, kOne, kWriter, clock).verdict, Verdict::kRejected);
 }
 
 TEST_F(TableTest, ARefundGivesBackThePriceLessTheTimeSinceTheCharge) {
   const auto first = charge(7, kNow);
   charge(7, kNow);
-  refund(7, {kOne, first.debt, first.paid_at}, kNow + 400);
+  refund(7, {kOne, first.debt, first.state}, kNow + 400);
   EXPECT_EQ(peek(7, kNow + 400).debt, 2 * kOne - 400 - 600);
 }
 
@@ -245,7 +245,7 @@ TEST_F(TableTest, ARefundOfAPaidOrForgottenChargeGivesNothingBack) {
   const auto outcome = charge(7, kNow);
   charge(7, kNow + 2 * kOne);
   const auto before = words();
-  refund(7, {kOne, outcome.debt, outcome.paid_at}, kNow + 2 * kOne);
+  refund(7, {kOne, outcome.debt, outcome.state}, kNow + 2 * kOne);
   EXPECT_EQ(words(), before);
 
   refund(8, {kOne, kOne, kNow + 3 * kOne}, kNow + 2 * kOne);      // no such key
@@ -256,9 +256,9 @@ TEST_F(TableTest, ARefundOfAPaidOrForgottenChargeGivesNothingBack) {
 TEST_F(TableTest, RefundsOfTwoChargesNeverEatIntoAThird) {
   const auto first = charge(7, kNow);
   const auto second = charge(7, kNow);
-  refund(7, {kOne, first.debt, first.paid_at}, kNow);
+  refund(7, {kOne, first.debt, first.state}, kNow);
   charge(7, kNow + 900);  // by now the second charge is nine tenths paid
-  refund(7, {kOne, second.debt, second.paid_at}, kNow + 900);
+  refund(7, {kOne, second.debt, second.state}, kNow + 900);
   EXPECT_EQ(peek(7, kNow + 900).debt, kOne);
 }
 
@@ -268,7 +268,7 @@ TEST_F(TableTest, SweepClearsTheDeadAndClaimsAndKeepsTheLive) {
   put(2, settled_word(3, kNow - 1));
   put(3, abandoned_claim(4));
   put(4, settled_word(6, tick_sub(kNow, 3 * kHorizon - 1)));  // dead for as long as can be told
-  EXPECT_EQ(LimiterTable::sweep(lines_[0], [] { return kNow; }), 4u);
+  EXPECT_EQ(BucketTable::sweep(lines_[0], [] { return kNow; }), 4u);
   EXPECT_EQ(load(0), settled_word(1, kNow + 1));
   EXPECT_EQ(used(0), 1u);
 }
@@ -281,10 +281,10 @@ TEST_F(TableTest, AWriterThatAlwaysLosesGivesUpInTheEnd) {
     for (unsigned i = 0; i < 16; ++i) put(i, settled_word(1000 + 16 * calls + i, kNow - 1));
     return kNow;
   };
-  const auto outcome = LimiterTable::charge(place(7), kTwo, kOne, kWriter, meddling_clock);
+  const auto outcome = BucketTable::charge(place(7), kTwo, kOne, kWriter, meddling_clock);
   EXPECT_EQ(outcome.verdict, Verdict::kExhausted);
-  EXPECT_GE(calls, LimiterTable::kMaxAttempts);
-  EXPECT_LE(calls, 4 * LimiterTable::kMaxAttempts);
+  EXPECT_GE(calls, BucketTable::kMaxAttempts);
+  EXPECT_LE(calls, 4 * BucketTable::kMaxAttempts);
 }
 
 }  // namespace

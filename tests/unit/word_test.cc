@@ -2,18 +2,23 @@
 
 #include <gtest/gtest.h>
 
+#include "support/gcra_words.h"
+
 namespace weir {
 namespace {
 
 constexpr uint32_t kMaxTag = (1u << kTagBits) - 1;
+using test::debt_of;
+using test::is_live;
+
 constexpr Tick kTimes[] = {0, 1, kHorizon, 2 * kHorizon, kTickMask - 1, kTickMask};
 
-TEST(Word, KeepsTagAndTat) {
+TEST(Word, KeepsTagAndState) {
   for (const uint32_t tag : {1u, 2u, kMaxTag - 1, kMaxTag}) {
     for (const Tick tat : kTimes) {
       const uint64_t word = settled_word(tag, tat);
       EXPECT_EQ(tag_of(word), tag);
-      EXPECT_EQ(tat_of(word), tat);
+      EXPECT_EQ(state_of(word), tat);
       EXPECT_FALSE(is_claim(word));
       EXPECT_NE(word, 0u);
     }

@@ -16,6 +16,7 @@ using test::budget;
 using test::limit_on;
 using test::ManualClock;
 using test::SharedMemory;
+using test::ticks;
 using test::ZoneMemory;
 
 weir_verdict_t take(const test::ZoneHandle& zone, const std::string& key, const Budget& budget,
@@ -27,7 +28,8 @@ weir_verdict_t take(const test::ZoneHandle& zone, const std::string& key, const 
 
 TEST(ZoneFormat, OfZeroedMemoryMakesTheSameEmptyZone) {
   SharedMemory memory(1 << 16);
-  ASSERT_EQ(weir_zone_format_zeroed(memory.address(), memory.size(), 20, nullptr), WEIR_OK);
+  const Format format = ticks();
+  ASSERT_EQ(weir_zone_format_zeroed(memory.address(), memory.size(), &format, nullptr), WEIR_OK);
   weir_zone_t* zone = nullptr;
   ASSERT_EQ(weir_zone_attach(memory.address(), memory.size(), WEIR_FULL_EVICT, &zone, nullptr),
             WEIR_OK);
@@ -41,13 +43,17 @@ TEST(ZoneFormat, RefusesWhatCannotBeAZone) {
   SharedMemory memory(1 << 20);
   auto* bytes = static_cast<uint8_t*>(memory.address());
   weir_error_t error{};
-  EXPECT_EQ(weir_zone_format(bytes + 8, 1 << 16, 20, &error), WEIR_INVALID);
+  const auto format = [&](void* at, size_t size, uint32_t bits) {
+    const Format ticks_of = ticks(bits);
+    return weir_zone_format(at, size, &ticks_of, &error);
+  };
+  EXPECT_EQ(format(bytes + 8, 1 << 16, 20), WEIR_INVALID);
   EXPECT_NE(std::string(error.text).find("aligned"), std::string::npos);
-  EXPECT_EQ(weir_zone_format(bytes, weir_zone_size_min() - 1, 20, &error), WEIR_NO_MEMORY);
+  EXPECT_EQ(format(bytes, weir_zone_size_min() - 1, 20), WEIR_NO_MEMORY);
   EXPECT_NE(std::string(error.text).find("too small"), std::string::npos);
-  EXPECT_EQ(weir_zone_format(bytes, 1 << 20, 9, &error), WEIR_INVALID);
-  EXPECT_EQ(weir_zone_format(bytes, 1 << 20, 28, &error), WEIR_INVALID);
-  EXPECT_EQ(weir_zone_format(bytes, weir_zone_size_min(), 20, &error), WEIR_OK);
+  EXPECT_EQ(format(bytes, 1 << 20, 9), WEIR_INVALID);
+  EXPECT_EQ(format(bytes, 1 << 20, 28), WEIR_INVALID);
+  EXPECT_EQ(format(bytes, weir_zone_size_min(), 20), WEIR_OK);
 }
 
 TEST(ZoneAttach, RefusesForeignMemoryAndNeverClearsIt) {
@@ -203,7 +209,7 @@ TEST(Zone, ARoundOfSweepsTakesAnHourAndClearsEveryDeadWordOnce) {
 
 TEST(Zone, SweepingKeepsForgottenKeysForgottenWhenTheClockWraps) {
   // At 27 bits the clock wraps in 8192 s. Keys charged before must not be alive again after.
-  ZoneMemory memory(1 << 16, 27);
+  ZoneMemory memory(1 << 16, ticks(27));
   ManualClock clock(1'000'000'000);
   const Budget one = budget("1r/m", 0, 27);
   const auto zone = memory.attach();

@@ -14,10 +14,10 @@
  *   released by its weir_..._close/detach/free function, which accepts NULL.
  *   No memory is allocated by one side and freed by the other.
  * - No C++ exception ever leaves the library.
- * - The decision path (weir_decide, weir_refund, weir_geo_country,
- *   weir_country_map_find, weir_country_filter_permits, weir_client_key)
- *   allocates nothing, takes no lock, makes no system call of its own and
- *   uses no floating point.
+ * - The decision path (weir_decide, weir_charge, weir_refund,
+ *   weir_geo_country, weir_country_map_find, weir_country_filter_permits,
+ *   weir_client_key) allocates nothing, takes no lock, makes no system call
+ *   of its own and uses no floating point.
  *
  * Threads and processes
  *
@@ -115,29 +115,54 @@ typedef struct weir_quota {
 WEIR_API weir_status_t weir_quota_parse(const char *text, size_t length,
     weir_quota_t *quota, weir_error_t *error);
 
-/*
- * A zone counts time in ticks of 2^-bits seconds. Chooses bits (10..27) for
- * all quotas that one zone has to serve: 20, unless a fast or a very slow
- * quota forces another. Fails, naming two quotas, if none serves them all
- * with less than 1 % of rounding.
- */
-WEIR_API weir_status_t weir_tick_bits(const weir_quota_t *quotas, size_t count,
-    uint32_t *tick_bits, weir_error_t *error);
+/* How a key's use of its budget is counted. */
+typedef enum weir_algorithm {
+    WEIR_TOKEN_BUCKET = 0,   /* limit_req's: burst + 1 at once, then the rate */
+    WEIR_SLIDING_WINDOW = 1  /* `tokens` in any `period`, by an estimate from
+                                this window's count and the last one's: the
+                                worst true window holds less than twice that.
+                                No burst */
+} weir_algorithm_t;
 
 /*
- * A quota in ticks of its zone: `interval` ticks pay for one token, rounded
- * up, so that never more is admitted than was written; a key may be
- * `tolerance` = (burst + 1) * interval ticks in debt, at most 2^37.
+ * What the words of a zone mean; one for the whole zone. A token bucket counts
+ * time in ticks of 2^-tick_bits seconds (10..27; period and unit are 0). A
+ * sliding window has one period in seconds, and a count stands for `unit`
+ * tokens (1, but for limits above 262,143; tick_bits is 0).
+ */
+typedef struct weir_format {
+    weir_algorithm_t algorithm;
+    uint32_t tick_bits;
+    uint32_t period;
+    uint32_t unit;
+} weir_format_t;
+
+/*
+ * Chooses the format that serves all quotas of a zone with less than 1 % of
+ * rounding: 2^-20 s, unless a fast or a very slow quota forces other ticks;
+ * the quotas' period. Fails, naming two quotas, if none serves them all; and
+ * on a sliding window's quota with a burst.
+ */
+WEIR_API weir_status_t weir_format_choose(weir_algorithm_t algorithm,
+    const weir_quota_t *quotas, size_t count, weir_format_t *format,
+    weir_error_t *error);
+
+/*
+ * A quota in the ticks of its zone. Token bucket: `interval` ticks pay for one
+ * token, rounded up, so that never more is admitted than was written; a key
+ * may be `tolerance` = (burst + 1) * interval ticks in debt, at most 2^37.
+ * Sliding window: a tick is a microsecond, `interval` is the period, which
+ * pays for one count, and `tolerance` is the limit in counts times that.
  */
 typedef struct weir_budget {
     uint64_t interval;
     uint64_t tolerance;
 } weir_budget_t;
 
-/* Fails if tick_bits is not one that weir_tick_bits would give for a set of
- * quotas with this one in it. */
+/* Fails if the format is not one that weir_format_choose would give for a set
+ * of quotas with this one in it. */
 WEIR_API weir_status_t weir_budget_make(const weir_quota_t *quota,
-    uint32_t tick_bits, weir_budget_t *budget, weir_error_t *error);
+    const weir_format_t *format, weir_budget_t *budget, weir_error_t *error);
 
 
 /* ---- Zone -------------------------------------------------------------
@@ -164,13 +189,13 @@ WEIR_API size_t weir_zone_size_min(void);
 /* Turns `memory` into an empty zone, whatever it held before. Nobody else may
  * be using it. Draws a new hash secret from the system. */
 WEIR_API weir_status_t weir_zone_format(void *memory, size_t size,
-    uint32_t tick_bits, weir_error_t *error);
+    const weir_format_t *format, weir_error_t *error);
 
 /* The same for memory that is all zero, as fresh anonymous memory is: writes
  * the header only, so that pages are taken up as keys come. (Sweeping reads
  * every line, and so takes up all of them within an hour.) */
 WEIR_API weir_status_t weir_zone_format_zeroed(void *memory, size_t size,
-    uint32_t tick_bits, weir_error_t *error);
+    const weir_format_t *format, weir_error_t *error);
 
 /* Opens a formatted zone. Checks its header, and never clears anything. */
 WEIR_API weir_status_t weir_zone_attach(void *memory, size_t size,
@@ -178,7 +203,7 @@ WEIR_API weir_status_t weir_zone_attach(void *memory, size_t size,
 
 WEIR_API void weir_zone_detach(weir_zone_t *zone);
 
-WEIR_API uint32_t weir_zone_tick_bits(const weir_zone_t *zone);
+WEIR_API weir_format_t weir_zone_get_format(const weir_zone_t *zone);
 
 /* How many keys the zone has words for. */
 WEIR_API uint64_t weir_zone_slots(const weir_zone_t *zone);
@@ -216,8 +241,7 @@ WEIR_API void weir_zone_skip(weir_zone_t *zone);
 
 /* ---- Decision --------------------------------------------------------- */
 
-/* The numbers are limit_req's. This version does not delay: the verdicts
- * and counters of that name are never given, and stay 0. */
+/* The numbers are limit_req's. */
 typedef enum weir_verdict {
     WEIR_NONE = 0,
     WEIR_PASSED = 1,
@@ -227,22 +251,32 @@ typedef enum weir_verdict {
     WEIR_REJECTED_DRY_RUN = 5
 } weir_verdict_t;
 
+/* For `undelayed`: whatever passes, passes at once. */
+#define WEIR_NODELAY UINT32_MAX
+
 /* One limit that a request has to meet. */
 typedef struct weir_limit {
-    /* In: whose budget, in which zone, and how many tokens (0: look only). */
+    /* In: whose budget, in which zone, and how many tokens. No token can
+     * always be had, unless late charges have overdrawn the budget. */
     weir_zone_t *zone;
     const void *key;
     size_t key_length;
     weir_budget_t budget;  /* from weir_budget_make for this zone */
     uint32_t cost;
-    uint32_t dry_run;  /* not 0: judge, but never stop the request */
+    uint32_t undelayed;    /* tokens of the burst that may be used without
+                              delay: limit_req's delay=; a sliding window
+                              never delays */
+    uint8_t dry_run;       /* not 0: judge, but never stop the request */
+    uint8_t charge_later;  /* not 0: judge, but charge nothing; weir_charge
+                              does that, if it comes to it */
 
     /* Out, in ticks of the zone, if verdict is not WEIR_NONE. */
     weir_verdict_t verdict;
-    uint64_t debt;      /* what the key owes after this decision; if it could
-                           not be stored, what makes the wait right */
+    uint64_t debt;      /* what the key owes after this decision */
+    uint64_t wait;      /* until a delayed request may go on, or until the
+                           same request would pass; UINT64_MAX: never */
     uint64_t charged;   /* what this request was charged; 0 if nothing */
-    uint64_t paid_at;   /* if charged: when the debt is paid, modulo 2^40 */
+    uint64_t state;     /* if charged: the key's state just after it */
 } weir_limit_t;
 
 /*
@@ -250,31 +284,48 @@ typedef struct weir_limit {
  * charged to every one of them, or, if one rejects, to none. Limits in dry
  * run are judged likewise but stop neither the request nor another's charge.
  *
- * Returns WEIR_PASSED, or WEIR_REJECTED, or WEIR_REJECTED_DRY_RUN if only
- * limits in dry run would have rejected; WEIR_NONE if count is 0. *deciding
- * (may be NULL) is the index of the first limit that gave this verdict, or of
- * the one nearest to its bound if all passed. Where the request is rejected,
- * limits that would have let it pass have the verdict WEIR_NONE.
+ * Returns the verdict on the request: REJECTED if a limit rejects; else
+ * DELAYED if one delays, and the request is to wait for weir_limit_delay of
+ * *deciding; else what limits in dry run would have said; else PASSED.
+ * WEIR_NONE if count is 0. *deciding (may be NULL) is the index of the first
+ * limit that rejects, of that with the longest delay, or of the one nearest
+ * to its bound if all passed. Where the request is rejected, limits that would
+ * have let it pass have the verdict WEIR_NONE.
  *
  * No two limits may name the same key of the same zone.
  */
 WEIR_API weir_verdict_t weir_decide(weir_limit_t *limits, size_t count,
     const weir_clock_t *clock, size_t *deciding);
 
-/* Gives back what weir_decide charged for this limit, as far as it is still
- * owed, and sets `charged` to 0. */
+/*
+ * Charges a limit that passed with charge_later, now that the request turned
+ * out to count. Never rejects: the debt grows beyond the budget, to 2^37 ticks
+ * (in a sliding window to 262,143 counts), so what is admitted may exceed the
+ * budget by the requests that were let pass and not charged yet. Sets debt,
+ * charged and state.
+ */
+WEIR_API void weir_charge(weir_limit_t *limit, const weir_clock_t *clock);
+
+/* Gives back what was charged for this limit, as far as it is still owed, and
+ * sets `charged` to 0. */
 WEIR_API void weir_refund(weir_limit_t *limit, const weir_clock_t *clock);
 
 /* Whole tokens that could be taken at once after this decision. */
 WEIR_API uint64_t weir_limit_remaining(const weir_limit_t *limit);
 
-/* Tokens beyond the first that are not paid yet, in thousandths: what
- * limit_req's log calls excess. */
+/* In thousandths of a token, what limit_req's log calls excess: tokens beyond
+ * the first that are not paid yet; in a sliding window, what the request would
+ * come to above the limit. */
 WEIR_API uint64_t weir_limit_excess(const weir_limit_t *limit);
 
+/* Milliseconds, rounded down, that a delayed request has to wait before it is
+ * served, and at least 1; 0 if it was not delayed. As in limit_req, a delay of
+ * less than a millisecond is none. */
+WEIR_API uint64_t weir_limit_delay(const weir_limit_t *limit);
+
 /* Nanoseconds from the decision until the same request would pass: 0 if it
- * was not refused, UINT64_MAX if it never can (its cost is above burst + 1).
- * Exact to the tick, and never too early. */
+ * was not refused, UINT64_MAX if it never can (its cost is above burst + 1, or
+ * above the window's limit). Exact to the tick, and never too early. */
 WEIR_API uint64_t weir_limit_retry_after(const weir_limit_t *limit);
 
 

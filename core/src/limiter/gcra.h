@@ -1,11 +1,12 @@
 // The token bucket, as the generic cell rate algorithm (GCRA, ITU-T I.371, virtual scheduling).
 //
-// A key's whole state is its debt: how far its theoretical arrival time (TAT) lies ahead of now, in
-// ticks. Every token costs `interval` ticks; time pays the debt off. A request passes if the debt
-// with its cost in it stays within `tolerance` = capacity * interval, which is a bucket of
-// `capacity` tokens seen from the other side: tokens left = (tolerance - debt) / interval.
+// A key's whole state is its theoretical arrival time (TAT), a tick: when its debt is paid. Every
+// token costs `interval` ticks; time pays the debt off. A request passes if the debt with its price
+// in it stays within `tolerance` = capacity * interval, which is a bucket of `capacity` tokens seen
+// from the other side: tokens left = (tolerance - debt) / interval.
 //
-// Pure functions: nothing here knows of memory, clocks or keys.
+// Pure functions: nothing here knows of memory, clocks or keys. What each is for stands in
+// zone/table.h.
 
 #pragma once
 
@@ -16,39 +17,76 @@
 
 namespace weir {
 
-using Budget = weir_budget_t;
-
-struct GcraOutcome {
-  bool passes;
-  Ticks debt;  // with the cost in it, whether it is charged or not; saturated if it never can be
-};
-
-// The price of what no budget allows.
+// The price of what no budget allows, and how long to wait for it.
 inline constexpr Ticks kNever = UINT64_MAX;
 
-// What `cost` tokens are in ticks, or kNever if that is above the capacity. Multiplied in 128 bits,
-// since a division takes longer than all else here.
-constexpr Ticks gcra_price(const Budget& budget, uint32_t cost) {
-  const Wide price = static_cast<Wide>(cost) * budget.interval;
-  return price > budget.tolerance ? kNever : static_cast<Ticks>(price);
-}
+struct Gcra {
+  using Time = Tick;
+  using Price = Ticks;
 
-constexpr GcraOutcome gcra(Ticks debt, Ticks price, const Budget& budget) {
-  if (price == kNever) return {false, kNever};
-  const Ticks after = debt + price;
-  return {after <= budget.tolerance, after};
-}
+  // A key at a moment.
+  struct View {
+    Tick now;
+    Ticks debt;
+  };
 
-// How long until a request that was refused with this debt would pass. Exact: one tick earlier it
-// would be refused.
-constexpr Ticks gcra_wait(Ticks refused_debt, const Budget& budget) {
-  if (refused_debt == kNever) return kNever;
-  return refused_debt > budget.tolerance ? refused_debt - budget.tolerance : 0;
-}
+  struct Receipt {
+    Ticks price;
+    Ticks debt;    // just after the charge
+    Tick paid_at;  // likewise: the state
+  };
 
-// Whole tokens left in the bucket.
-constexpr uint64_t gcra_remaining(Ticks debt, const Budget& budget) {
-  return debt < budget.tolerance ? (budget.tolerance - debt) / budget.interval : 0;
-}
+  // What `cost` tokens are in ticks, or kNever if that is above the capacity. Multiplied in 128
+  // bits, since a division takes longer than all else here.
+  static constexpr Price price(const weir_budget_t& budget, uint32_t cost) {
+    const Wide price = static_cast<Wide>(cost) * budget.interval;
+    return price > budget.tolerance ? kNever : static_cast<Ticks>(price);
+  }
+
+  static constexpr bool is_possible(const weir_budget_t&, Price price) { return price != kNever; }
+  static constexpr uint64_t amount(Price price) { return price; }
+
+  // The largest budget that its price can be charged under.
+  static constexpr weir_budget_t overdraft(const weir_budget_t& budget) {
+    return {budget.interval, kMaxTolerance};
+  }
+
+  static constexpr View view(Tick tat, Time now) { return {now, debt_at(tat, now)}; }
+  static constexpr View unseen(Time now) { return {now, 0}; }
+
+  static constexpr bool is_live(const View& view) { return view.debt != 0; }
+  static constexpr uint64_t weight(const View& view) { return view.debt; }
+  static constexpr Ticks lifetime(const View& view) { return view.debt; }
+
+  static constexpr Ticks debt(const View& view) { return view.debt; }
+  static constexpr bool passes(const View& view, const weir_budget_t& budget, Price price) {
+    return price != kNever && view.debt + price <= budget.tolerance;
+  }
+  static constexpr Ticks wait(const View& view, const weir_budget_t& budget, Price price) {
+    if (price == kNever) return kNever;
+    const Ticks after = view.debt + price;
+    return after > budget.tolerance ? after - budget.tolerance : 0;
+  }
+
+  static constexpr View charge(const View& view, Price price) {
+    return {view.now, view.debt + price};
+  }
+  static constexpr Tick state(const View& view) { return tick_add(view.now, view.debt); }
+
+  static constexpr Receipt receipt(uint64_t amount, Ticks debt, Tick state) {
+    return {.price = amount, .debt = debt, .paid_at = state};
+  }
+
+  // Gives back what is certainly still owed of one charge: its price less the time since then. Not
+  // less the time only that the key's TAT has run down: if another charge was given back in
+  // between, that time has paid for this one, and giving all back would let later charges off
+  // (a property test shows it). Nothing if the key is no longer as indebted as the charge left it:
+  // then it has been evicted and stored anew, or its debt was given back.
+  static constexpr View refund(const View& view, const Receipt& receipt) {
+    const Ticks elapsed = ticks_between(tick_sub(receipt.paid_at, receipt.debt), view.now);
+    if (elapsed >= receipt.price || view.debt + elapsed < receipt.debt) return view;
+    return {view.now, view.debt - (receipt.price - elapsed)};
+  }
+};
 
 }  // namespace weir

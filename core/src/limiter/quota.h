@@ -1,8 +1,8 @@
 // Quotas: what an operator writes ("10r/s", burst=5), checked once and turned into ticks.
 //
-// Units: a quota counts tokens per period in seconds; a budget counts ticks of its zone. The
-// interval of a budget is rounded up, so a budget never admits more than the quota says, and
-// choose_tick_bits keeps that rounding below 1 %.
+// Units: a quota counts tokens per period in seconds; a budget counts ticks of its zone. A budget
+// is rounded so that it never admits more than the quota says, and choose_format keeps that
+// rounding below 1 %.
 
 #pragma once
 
@@ -12,12 +12,13 @@
 #include <string>
 #include <string_view>
 
-#include "limiter/gcra.h"
 #include "weir/weir.h"
 
 namespace weir {
 
 using Quota = weir_quota_t;
+using Format = weir_format_t;
+using Budget = weir_budget_t;
 
 inline constexpr uint32_t kMaxPeriod = 30 * 24 * 3600;
 inline constexpr uint64_t kMaxTokensPerSecond = 1'000'000;
@@ -27,9 +28,14 @@ weir_status_t parse_quota(std::string_view text, Quota* quota, weir_error_t* err
 // The quota as an operator would write it: "100r/m burst=5".
 std::string to_string(const Quota& quota);
 
-// The tick size that serves all of `quotas`: see weir_tick_bits.
-weir_status_t choose_tick_bits(std::span<const Quota> quotas, uint32_t* bits, weir_error_t* error);
+// The format that serves all of `quotas`: see weir_format_choose.
+weir_status_t choose_format(weir_algorithm_t algorithm, std::span<const Quota> quotas,
+                            Format* format, weir_error_t* error);
 
-weir_status_t make_budget(const Quota& quota, uint32_t bits, Budget* budget, weir_error_t* error);
+// Whether choose_format may give this one for some quotas.
+bool is_valid(const Format& format);
+
+weir_status_t make_budget(const Quota& quota, const Format& format, Budget* budget,
+                          weir_error_t* error);
 
 }  // namespace weir

@@ -2,20 +2,52 @@
 
 #include <algorithm>
 
-#include "limiter/gcra.h"
+#include "limiter/quota.h"
 #include "zone/zone.h"
 
 namespace weir {
 namespace {
 
+// A limit that is charged later, if at all, is only looked at.
+bool charge(weir_limit_t& limit, const weir_clock_t& clock) {
+  return limit.charge_later ? limit.zone->peek(limit, clock) : limit.zone->charge(limit, clock);
+}
+
 void mark_rejecting(weir_limit_t& limit) {
   limit.verdict = limit.dry_run ? WEIR_REJECTED_DRY_RUN : WEIR_REJECTED;
 }
 
+// What the request asked for and has not been charged, in ticks.
+Ticks uncharged(const weir_limit_t& limit) {
+  return limit.charged == 0 ? limit.zone->price_of(limit) : 0;
+}
+
+// The request waits for its turn: until the tokens before its last are paid, but for those that may
+// be used without delay (nginx 1.31, ngx_http_limit_req_module.c:547).
+Ticks ticks_to_wait(const weir_limit_t& limit) {
+  if (limit.undelayed == WEIR_NODELAY || !limit.zone->is_bucket()) return 0;
+  const Wide at_once = (limit.undelayed + Wide{1}) * limit.budget.interval;
+  const Ticks debt = limit.debt + uncharged(limit);
+  return debt > at_once ? static_cast<Ticks>(debt - at_once) : 0;
+}
+
+constexpr uint64_t kNanosPerMilli = 1'000'000;
+
+void mark_passing(weir_limit_t& limit) {
+  limit.verdict = WEIR_PASSED;
+  limit.wait = ticks_to_wait(limit);
+  if (limit.wait == 0) return;
+  if (limit.zone->nanoseconds(limit.wait) >= kNanosPerMilli) {
+    limit.verdict = limit.dry_run ? WEIR_DELAYED_DRY_RUN : WEIR_DELAYED;
+  } else {
+    limit.wait = 0;
+  }
+}
+
 // The usual case: one limit is all or nothing by itself.
 void charge_only(weir_limit_t& limit, const weir_clock_t& clock) {
-  if (limit.zone->charge(limit, clock)) {
-    limit.verdict = WEIR_PASSED;
+  if (charge(limit, clock)) {
+    mark_passing(limit);
   } else {
     mark_rejecting(limit);
   }
@@ -39,13 +71,13 @@ bool passes(std::span<const weir_limit_t> limits, bool dry_run) {
 void charge_all(std::span<weir_limit_t> limits, bool dry_run, const weir_clock_t& clock) {
   for (size_t i = 0; i < limits.size(); ++i) {
     if ((limits[i].dry_run != 0) != dry_run) continue;
-    if (limits[i].zone->charge(limits[i], clock)) {
-      limits[i].verdict = WEIR_PASSED;
+    if (charge(limits[i], clock)) {
+      mark_passing(limits[i]);
       continue;
     }
     mark_rejecting(limits[i]);
     for (weir_limit_t& earlier : limits.first(i)) {
-      if (earlier.verdict != WEIR_PASSED || (earlier.dry_run != 0) != dry_run) continue;
+      if ((earlier.dry_run != 0) != dry_run) continue;
       earlier.zone->refund(earlier, clock);
       earlier.verdict = WEIR_NONE;
     }
@@ -62,13 +94,18 @@ void charge_several(std::span<weir_limit_t> limits, const weir_clock_t& clock) {
   if (passes(limits, false) && passes(limits, true)) charge_all(limits, true, clock);
 }
 
-// The limit to report: the first with the gravest verdict, or the tightest if all passed.
+// The limit to report: of the gravest verdict the first that rejects, or the one that delays
+// longest; or the tightest if all passed.
 size_t choose_deciding(std::span<const weir_limit_t> limits) {
   if (limits.size() == 1) return 0;
-  for (const weir_verdict_t grave : {WEIR_REJECTED, WEIR_REJECTED_DRY_RUN}) {
-    for (size_t i = 0; i < limits.size(); ++i) {
-      if (limits[i].verdict == grave) return i;
+  for (const weir_verdict_t grave :
+       {WEIR_REJECTED, WEIR_DELAYED, WEIR_REJECTED_DRY_RUN, WEIR_DELAYED_DRY_RUN}) {
+    const weir_limit_t* chosen = nullptr;
+    for (const weir_limit_t& limit : limits) {
+      if (limit.verdict != grave) continue;
+      if (chosen == nullptr || delay(limit) > delay(*chosen)) chosen = &limit;
     }
+    if (chosen != nullptr) return static_cast<size_t>(chosen - limits.data());
   }
   size_t tightest = 0;
   for (size_t i = 1; i < limits.size(); ++i) {
@@ -77,19 +114,20 @@ size_t choose_deciding(std::span<const weir_limit_t> limits) {
   return tightest;
 }
 
-// A rejected request counts once, in the zone that decided. A passed one counts in each zone.
+constexpr Counter kCounterOf[] = {kCounters, kPassed,        kDelayed,
+                                  kRejected, kDelayedDryRun, kRejectedDryRun};
+
+// A rejected request counts once, in the zone that decided; all else counts in each zone.
 void count(std::span<const weir_limit_t> limits, size_t deciding) {
   for (size_t i = 0; i < limits.size(); ++i) {
-    if (limits[i].verdict == WEIR_PASSED) limits[i].zone->count(kPassed);
-    if (limits[i].verdict == WEIR_REJECTED_DRY_RUN) limits[i].zone->count(kRejectedDryRun);
-    if (limits[i].verdict == WEIR_REJECTED && i == deciding) limits[i].zone->count(kRejected);
+    const weir_verdict_t verdict = limits[i].verdict;
+    if (verdict == WEIR_NONE || (verdict == WEIR_REJECTED && i != deciding)) continue;
+    limits[i].zone->count(kCounterOf[verdict]);
   }
 }
 
-// What the request asked for and did not get, in ticks.
-Ticks refused(const weir_limit_t& limit) {
-  const bool was_refused = limit.verdict == WEIR_REJECTED || limit.verdict == WEIR_REJECTED_DRY_RUN;
-  return was_refused ? gcra_price(limit.budget, limit.cost) : 0;
+bool is_refused(const weir_limit_t& limit) {
+  return limit.verdict == WEIR_REJECTED || limit.verdict == WEIR_REJECTED_DRY_RUN;
 }
 
 }  // namespace
@@ -106,21 +144,34 @@ weir_verdict_t decide(std::span<weir_limit_t> limits, const weir_clock_t& clock,
   return limits[deciding].verdict;
 }
 
-uint64_t remaining(const weir_limit_t& limit) { return gcra_remaining(limit.debt, limit.budget); }
+uint64_t remaining(const weir_limit_t& limit) {
+  const Budget& budget = limit.budget;
+  if (limit.debt >= budget.tolerance) return 0;
+  const uint64_t left = (budget.tolerance - limit.debt) / budget.interval;
+  return limit.zone->is_bucket() ? left : left * limit.zone->format().unit;
+}
 
 uint64_t excess(const weir_limit_t& limit) {
-  const Ticks price = refused(limit);
-  if (price == kNever) return uint64_t{limit.cost} * 1000;
-  const Ticks total = limit.debt + price;
+  const Ticks asked = uncharged(limit);
+  if (asked == kNever) return uint64_t{limit.cost} * 1000;
+  const bool is_bucket = limit.zone->is_bucket();
+  const Ticks debt = limit.debt + asked;
   const Ticks interval = limit.budget.interval;
-  return total > interval ? ((total - interval) * 1000 + interval / 2) / interval : 0;
+  const Ticks allowed = is_bucket ? interval : limit.budget.tolerance;
+  if (debt <= allowed) return 0;
+  const Wide thousandths = static_cast<Wide>(debt - allowed) * 1000;
+  const auto excess = static_cast<uint64_t>((thousandths + interval / 2) / interval);
+  return is_bucket ? excess : excess * limit.zone->format().unit;
+}
+
+uint64_t delay(const weir_limit_t& limit) {
+  if (limit.verdict != WEIR_DELAYED && limit.verdict != WEIR_DELAYED_DRY_RUN) return 0;
+  return limit.zone->nanoseconds(limit.wait) / kNanosPerMilli;
 }
 
 uint64_t retry_after(const weir_limit_t& limit) {
-  const Ticks price = refused(limit);
-  if (price == kNever) return UINT64_MAX;
-  const Ticks wait = gcra_wait(limit.debt + price, limit.budget);
-  return wait == 0 ? 0 : limit.zone->scale().nanoseconds(wait);
+  if (!is_refused(limit)) return 0;
+  return limit.wait == kNever ? UINT64_MAX : limit.zone->nanoseconds(limit.wait);
 }
 
 }  // namespace weir

@@ -18,6 +18,7 @@ weir_verdict_t decide(std::span<weir_limit_t> limits, const weir_clock_t& clock,
 
 uint64_t remaining(const weir_limit_t& limit);
 uint64_t excess(const weir_limit_t& limit);
+uint64_t delay(const weir_limit_t& limit);
 uint64_t retry_after(const weir_limit_t& limit);
 
 }  // namespace weir

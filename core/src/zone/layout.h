@@ -12,6 +12,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "limiter/gcra.h"
+#include "limiter/sliding_window.h"
 #include "zone/atomics.h"
 #include "zone/key_hash.h"
 #include "zone/table.h"
@@ -19,17 +21,23 @@
 namespace weir {
 
 inline constexpr uint64_t kMagic = 0x3172'656e'6f7a'7277;  // "wrzoner1" in a little-endian dump
-inline constexpr uint32_t kLayoutVersion = 2;
+inline constexpr uint32_t kLayoutVersion = 3;
 inline constexpr size_t kCacheLine = 64;
 
 inline constexpr unsigned kLineWords = 8;
-using LimiterTable = Table<StdAtomics, kLineWords>;
-using Line = LimiterTable::Line;
+template <class Limiter>
+using TableOf = Table<Limiter, StdAtomics, kLineWords>;
+using Line = TableLine<StdAtomics, kLineWords>;
+using Place = TablePlace<Line>;
 
 struct Header {
   std::atomic<uint64_t> magic;  // written last
   uint32_t layout_version;
+  uint32_t algorithm;  // this and the next three: weir_format_t
   uint32_t tick_bits;
+  uint32_t period;
+  uint32_t unit;
+  uint32_t unused;
   uint64_t size;
   uint64_t lines;
   uint8_t secret[kSecretSize];
@@ -64,7 +72,7 @@ struct alignas(kCacheLine) Stripe {
 };
 
 static_assert(sizeof(Line) == kCacheLine);
-static_assert(sizeof(Header) % kCacheLine == 0 && offsetof(Header, secret) == 32);
+static_assert(sizeof(Header) % kCacheLine == 0 && offsetof(Header, secret) == 48);
 static_assert(sizeof(Stripe) == 2 * kCacheLine);
 static_assert(kCounters <= kStripeCounts);
 static_assert(std::atomic<uint64_t>::is_always_lock_free);

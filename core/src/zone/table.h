@@ -1,4 +1,5 @@
-// The limiter table: one 64-bit word per key (zone/word.h), changed by compare-and-swap only.
+// The limiter table: one 64-bit word per key (zone/word.h), changed by compare-and-swap only. What
+// the state in a word means is up to an algorithm: limiter/gcra.h, limiter/sliding_window.h.
 //
 // Place       the two lines in which a key may stand, in any word. Keys that share a tag and a line
 //             share both lines (zone/zone.cc sees to that), and count as one key here.
@@ -36,81 +37,95 @@
 #include <array>
 #include <cstdint>
 
-#include "limiter/gcra.h"
+#include "limiter/tick.h"
+#include "weir/weir.h"
 #include "zone/word.h"
 
 namespace weir {
 
+template <class Atomics, unsigned kWords>
+struct TableLine {
+  typename Atomics::Word words[kWords];
+};
+
+// The two lines may be one.
+template <class Line>
+struct TablePlace {
+  Line* line1;
+  Line* line2;
+  uint32_t tag;
+};
+
+// Who charges, and how: `number` is unique among concurrent callers. Without `may_evict` a key that
+// finds nothing but live words of others is not stored: kFull.
+struct TableWriter {
+  uint64_t number;
+  bool may_evict;
+};
+
+enum class TableVerdict { kAdmitted, kRejected, kFull, kExhausted };
+
+// Limiter: an algorithm as a set of pure functions.
+//   Time      what the clock reads
+//   Price     what a request asks for, made for the key's budget
+//   View      a key at a moment: view(state, now), or unseen(now), and back: state(view)
+//   is_live   whether the state holds anything against the key; a state that is not live stays so
+//   weight    how much that is, to tell whom to forget first
+//   lifetime  for how many ticks it will be live
+//   debt, passes, wait, charge, refund(view, Receipt)
 // kPatience: how often a writer looks at another's claim for its key before it takes the claim
 // over.
-template <class Atomics, unsigned kLineWords, unsigned kPatience = 8>
+template <class Limiter, class Atomics, unsigned kLineWords, unsigned kPatience = 8>
 class Table {
  public:
   using Word = typename Atomics::Word;
-
-  struct Line {
-    Word words[kLineWords];
-  };
-
-  // The two lines may be one.
-  struct Place {
-    Line* line1;
-    Line* line2;
-    uint32_t tag;
-  };
-
-  enum class Verdict { kAdmitted, kRejected, kFull, kExhausted };
+  using Line = TableLine<Atomics, kLineWords>;
+  using Place = TablePlace<Line>;
+  using Writer = TableWriter;
+  using Verdict = TableVerdict;
+  using Budget = weir_budget_t;
+  using Price = typename Limiter::Price;
+  using Receipt = typename Limiter::Receipt;
 
   struct Outcome {
     Verdict verdict;
-    Ticks debt = 0;          // of the key after this; of the least indebted neighbour if kFull
-    Tick paid_at = 0;        // the tat that was stored, if kAdmitted
+    Ticks debt = 0;          // of the key after this
+    Ticks wait = 1;          // if refused: until it may be worth another try
+    State state = 0;         // what was stored, if kAdmitted
     uint32_t evictions = 0;  // live words of other keys overwritten, whatever the verdict
-  };
-
-  // What is needed to give a charge back: its price, and the key's debt and tat just after it.
-  struct Receipt {
-    Ticks price;
-    Ticks debt;
-    Tick paid_at;
-  };
-
-  // Who charges, and how: `number` is unique among concurrent callers. Without `may_evict` a key
-  // that finds nothing but live words of others is not stored: kFull.
-  struct Writer {
-    uint64_t number;
-    bool may_evict;
   };
 
   // Far more than bad luck takes: with 64, actors that did nothing but charge one key, in step and
   // slowed down by a sanitizer, were seen to keep another from getting through.
   static constexpr unsigned kMaxAttempts = 1024;
 
-  // What a charge of `cost` would come to. Writes nothing.
+  // What a charge would come to. Writes nothing.
   template <class Clock>
-  static Outcome peek(const Place& place, const Budget& budget, uint32_t cost, Clock&& clock) {
+  static Outcome peek(const Place& place, const Budget& budget, const Price& price, Clock&& clock) {
     prefetch(place);
-    Tick now = clock();
+    const auto now = clock();
     const uint64_t seen = find(place).seen;
-    const Ticks price = gcra_price(budget, cost);
-    Ticks debt = debt_of(seen, now);
-    bool passes = gcra(debt, price, budget).passes;
+    View key = view(seen, now);
+    bool passes = Limiter::passes(key, budget, price);
     if (!passes) {
-      now = clock();
-      debt = debt_of(seen, now);
-      passes = gcra(debt, price, budget).passes;
+      key = view(seen, clock());
+      passes = Limiter::passes(key, budget, price);
     }
-    return {passes ? Verdict::kAdmitted : Verdict::kRejected, debt};
+    Outcome outcome{Verdict::kAdmitted};
+    if (!passes) refuse(key, budget, price, outcome);
+    outcome.debt = Limiter::debt(key);
+    return outcome;
   }
 
-  // Charges `price` ticks (see gcra_price) to the key, or rejects and writes nothing.
+  // Charges a price that the budget allows at least to a key never seen; or rejects, and writes
+  // nothing.
   template <class Clock>
-  static Outcome charge(const Place& place, const Budget& budget, Ticks price, const Writer& writer,
-                        Clock&& clock) {
+  static Outcome charge(const Place& place, const Budget& budget, const Price& price,
+                        const Writer& writer, Clock&& clock) {
     prefetch(place);
     Outcome outcome{Verdict::kExhausted};
     Rival rival;
-    Tick now = clock();
+    auto now = clock();
     Found found = find(place);
     for (unsigned attempt = 0; attempt < kMaxAttempts; ++attempt) {
       if (is_live(found.seen, now)) {
@@ -126,22 +141,16 @@ class Table {
     return outcome;
   }
 
-  // Gives back what is certainly still owed of one charge: its price less the time since then. Not
-  // less the time only that the key's tat has run down: if another charge was given back in
-  // between, that time has paid for this one, and giving all back would let later charges off
-  // (a property test shows it). Nothing if the key is no longer as indebted as the charge left it:
-  // then it has been evicted and stored anew, or its debt was given back.
+  // Gives a charge back, as far as the algorithm knows it to be owed still.
   template <class Clock>
   static void refund(const Place& place, const Receipt& receipt, Clock&& clock) {
-    const Tick charged_at = tick_sub(receipt.paid_at, receipt.debt);
     for (unsigned attempt = 0; attempt < kMaxAttempts; ++attempt) {
       Found found = find(place);
-      const Tick now = clock();  // after the load: an older reading would give too much back
-      const Ticks elapsed = ticks_between(charged_at, now);
-      const Ticks debt = debt_of(found.seen, now);
-      if (elapsed >= receipt.price || debt == 0 || debt + elapsed < receipt.debt) return;
-      const Tick lowered = tick_add(now, debt - (receipt.price - elapsed));
-      if (Atomics::cas_relaxed(*found.word, found.seen, settled_word(place.tag, lowered))) return;
+      const View key = view(found.seen, clock());  // an older reading would give too much back
+      const View lowered = Limiter::refund(key, receipt);
+      if (Limiter::debt(lowered) == Limiter::debt(key)) return;
+      const uint64_t desired = settled_word(place.tag, Limiter::state(lowered));
+      if (Atomics::cas_relaxed(*found.word, found.seen, desired)) return;
     }
   }
 
@@ -151,7 +160,7 @@ class Table {
   static unsigned sweep(Line& line, Clock&& clock) {
     std::array<uint64_t, kLineWords> seen;
     for (unsigned i = 0; i < kLineWords; ++i) seen[i] = Atomics::load_acquire(line.words[i]);
-    const Tick now = clock();
+    const auto now = clock();
     unsigned cleared = 0;
     for (unsigned i = 0; i < kLineWords; ++i) {
       if (seen[i] == 0 || is_live(seen[i], now)) continue;
@@ -161,11 +170,20 @@ class Table {
   }
 
  private:
+  using Time = typename Limiter::Time;
+  using View = typename Limiter::View;
+
   static constexpr unsigned kWords = 2 * kLineWords;
   static constexpr unsigned kFewWords = kLineWords * 3 / 8;
 
+  // What the word holds against its key: nothing if it is empty, a claim, or dead.
+  static View view(uint64_t word, const Time& now) {
+    return word == 0 || is_claim(word) ? Limiter::unseen(now) : Limiter::view(state_of(word), now);
+  }
+  static bool is_live(uint64_t word, const Time& now) { return Limiter::is_live(view(word, now)); }
+
   // A look at all words of a place: line 1's, then line 2's; and how many of them have the tag.
-  struct View {
+  struct Look {
     std::array<uint64_t, kWords> words;
     unsigned own = 0;
 
@@ -202,17 +220,17 @@ class Table {
     return {nullptr, 0};
   }
 
-  static View look(const Place& place, uint64_t (*load)(const Word&)) {
-    View view;
+  static Look look(const Place& place, uint64_t (*load)(const Word&)) {
+    Look seen;
     unsigned i = 0;
     for (const Line* line : {place.line1, place.line2}) {
       for (const Word& word : line->words) {
-        view.words[i] = load(word);
-        view.own += tag_of(view.words[i]) == place.tag;
+        seen.words[i] = load(word);
+        seen.own += tag_of(seen.words[i]) == place.tag;
         ++i;
       }
     }
-    return view;
+    return seen;
   }
 
   // How often a writer has found the same claim of another for its key.
@@ -226,77 +244,83 @@ class Table {
     }
   };
 
+  static void refuse(const View& key, const Budget& budget, const Price& price, Outcome& outcome) {
+    outcome.verdict = Verdict::kRejected;
+    outcome.debt = Limiter::debt(key);
+    outcome.wait = Limiter::wait(key, budget, price);
+  }
+
   // The steps of charge. Each returns true with the outcome filled in, or false to go on trying.
 
   // Charges the live word that was found. On failure `found` and `now` are what was learnt.
   template <class Clock>
-  static bool charge_live(const Place& place, Found& found, const Budget& budget, Ticks price,
-                          Tick& now, Clock&& clock, Outcome& outcome) {
-    GcraOutcome judged = gcra(debt_of(found.seen, now), price, budget);
-    if (!judged.passes) {
+  static bool charge_live(const Place& place, Found& found, const Budget& budget,
+                          const Price& price, Time& now, Clock&& clock, Outcome& outcome) {
+    View key = view(found.seen, now);
+    if (!Limiter::passes(key, budget, price)) {
       now = clock();
-      const Ticks debt = debt_of(found.seen, now);
-      if (debt == 0) return false;
-      judged = gcra(debt, price, budget);
-      if (!judged.passes) {
-        outcome.verdict = Verdict::kRejected;
-        outcome.debt = debt;
+      key = view(found.seen, now);
+      if (!Limiter::is_live(key)) return false;
+      if (!Limiter::passes(key, budget, price)) {
+        refuse(key, budget, price, outcome);
         return true;
       }
     }
-    return store(place.tag, *found.word, found.seen, now, judged.debt, Atomics::cas_relaxed,
-                 outcome);
+    return store(place.tag, *found.word, found.seen, Limiter::charge(key, price),
+                 Atomics::cas_relaxed, outcome);
   }
 
   // Claims a word for a key that has no live one, and settles it.
   template <class Clock>
-  static bool insert(const Place& place, Ticks price, const Writer& writer, Clock&& clock,
+  static bool insert(const Place& place, const Price& price, const Writer& writer, Clock&& clock,
                      Rival& rival, Outcome& outcome) {
-    const View view = look(place, Atomics::load_acquire);
-    const Tick now = clock();
+    const Look words = look(place, Atomics::load_acquire);
+    const auto now = clock();
 
-    const bool is_known = view.own > 0;
+    const bool is_known = words.own > 0;
     const Candidate into =
-        is_known ? find_own(place, view, now) : choose_victim(view, now, writer.may_evict);
-    if (into.debt != 0) {
+        is_known ? find_own(place, words, now) : choose_victim(words, now, writer.may_evict);
+    if (into.weight != 0) {
       if (is_known) return false;
       if (!writer.may_evict) {
         outcome.verdict = Verdict::kFull;
-        outcome.debt = into.debt;
+        outcome.wait = Limiter::lifetime(view(words[into.index], now));
         return true;
       }
     }
 
     const uint64_t claim = claim_word(place.tag, writer.number);
-    uint64_t seen = view[into.index];
+    uint64_t seen = words[into.index];
     if (seen != claim) {
       const bool is_rivals = is_claim(seen) && tag_of(seen) == place.tag;
       if (is_rivals && rival.may_be_about_to_settle(seen)) return false;
       if (!Atomics::cas_seq_cst(word_at(place, into.index), seen, claim)) return false;
-      outcome.evictions += into.debt != 0;
+      outcome.evictions += into.weight != 0;
     }
     return settle(place, into.index, claim, price, clock, outcome);
   }
 
   // Turns the claim into a settled word if no other word can be this key's.
   template <class Clock>
-  static bool settle(const Place& place, unsigned at, uint64_t claim, Ticks price, Clock&& clock,
-                     Outcome& outcome) {
-    const View view = look(place, Atomics::load_seq_cst);
-    const Tick now = clock();
-    if (view[at] != claim) return false;
-    if (view.own > 1 && !outlives_twins(place, view, at, claim, now)) return false;
-    return store(place.tag, word_at(place, at), claim, now, price, Atomics::cas_seq_cst, outcome);
+  static bool settle(const Place& place, unsigned at, uint64_t claim, const Price& price,
+                     Clock&& clock, Outcome& outcome) {
+    const Look words = look(place, Atomics::load_seq_cst);
+    const auto now = clock();
+    if (words[at] != claim) return false;
+    if (words.own > 1 && !outlives_twins(place, words, at, claim, now)) return false;
+    uint64_t seen = claim;
+    return store(place.tag, word_at(place, at), seen, Limiter::charge(Limiter::unseen(now), price),
+                 Atomics::cas_seq_cst, outcome);
   }
 
   // Whether no other word has the tag. If there is one, gives way to it, or clears it.
-  static bool outlives_twins(const Place& place, const View& view, unsigned at, uint64_t claim,
-                             Tick now) {
+  static bool outlives_twins(const Place& place, const Look& words, unsigned at, uint64_t claim,
+                             const Time& now) {
     const auto is_twin = [&](unsigned i) {
-      return tag_of(view[i]) == place.tag && &word_at(place, i) != &word_at(place, at);
+      return tag_of(words[i]) == place.tag && &word_at(place, i) != &word_at(place, at);
     };
     for (unsigned i = 0; i < kWords; ++i) {
-      if (is_twin(i) && (is_live(view[i], now) || is_earlier(place, i, at))) {
+      if (is_twin(i) && (is_live(words[i], now) || is_earlier(place, i, at))) {
         Atomics::cas_seq_cst(word_at(place, at), claim, 0);
         return false;
       }
@@ -304,7 +328,7 @@ class Table {
     bool is_alone = true;
     for (unsigned i = 0; i < kWords; ++i) {
       if (!is_twin(i)) continue;
-      uint64_t twin = view[i];
+      uint64_t twin = words[i];
       Atomics::cas_seq_cst(word_at(place, i), twin, 0);
       is_alone = false;
     }
@@ -312,30 +336,30 @@ class Table {
   }
 
   // `seen` is what `word` must hold, and on failure what it does hold.
-  static bool store(uint32_t tag, Word& word, uint64_t& seen, Tick now, Ticks debt,
+  static bool store(uint32_t tag, Word& word, uint64_t& seen, const View& charged,
                     bool (*cas)(Word&, uint64_t&, uint64_t), Outcome& outcome) {
-    const Tick tat = tick_add(now, debt);
-    if (!cas(word, seen, settled_word(tag, tat))) return false;
+    const State state = Limiter::state(charged);
+    if (!cas(word, seen, settled_word(tag, state))) return false;
     outcome.verdict = Verdict::kAdmitted;
-    outcome.debt = debt;
-    outcome.paid_at = tat;
+    outcome.debt = Limiter::debt(charged);
+    outcome.state = state;
     return true;
   }
 
-  // A word that a key may be inserted into, and the debt that would be forgotten.
+  // A word that a key may be inserted into, and the weight of what would be forgotten.
   struct Candidate {
     unsigned index;
-    Ticks debt;
+    uint64_t weight;
   };
 
   // Among the words with the key's tag, settled or claims: a live one; else that at the lowest
   // address.
-  static Candidate find_own(const Place& place, const View& view, Tick now) {
+  static Candidate find_own(const Place& place, const Look& words, const Time& now) {
     Candidate found{kWords, 0};
     for (unsigned i = 0; i < kWords; ++i) {
-      if (tag_of(view[i]) != place.tag) continue;
-      const Ticks debt = debt_of(view[i], now);
-      if (debt != 0) return {i, debt};
+      if (tag_of(words[i]) != place.tag) continue;
+      const uint64_t weight = Limiter::weight(view(words[i], now));
+      if (weight != 0) return {i, weight};
       if (found.index == kWords || is_earlier(place, i, found.index)) found.index = i;
     }
     return found;
@@ -348,24 +372,24 @@ class Table {
   //
   // Among free words: line 1 while it is nearly empty, which keeps most keys where they are looked
   // for first; then the emptier line, which fills a zone to 70 % before a key finds none.
-  static Candidate choose_victim(const View& view, Tick now, bool may_evict) {
+  static Candidate choose_victim(const Look& words, const Time& now, bool may_evict) {
     unsigned free_words[2] = {0, 0};
     unsigned free_at[2] = {kWords, kWords};
-    Candidate live{kWords, kNever};
+    Candidate live{kWords, UINT64_MAX};
     unsigned claim_at = kWords;
     for (unsigned i = 0; i < kWords; ++i) {
       const unsigned line = i / kLineWords;
-      const uint64_t word = view[i];
+      const uint64_t word = words[i];
       if (is_claim(word)) {
         claim_at = i;
         continue;
       }
-      const Ticks debt = debt_of(word, now);
-      if (debt != 0) {
-        if (debt < live.debt) live = {i, debt};
+      const uint64_t weight = Limiter::weight(view(word, now));
+      if (weight != 0) {
+        if (weight < live.weight) live = {i, weight};
       } else {
         ++free_words[line];
-        if (free_at[line] == kWords || (word == 0 && view[free_at[line]] != 0)) free_at[line] = i;
+        if (free_at[line] == kWords || (word == 0 && words[free_at[line]] != 0)) free_at[line] = i;
       }
     }
     if (free_words[0] + free_words[1] > 0) {

@@ -8,16 +8,19 @@
 #include <new>
 
 #include "error.h"
+#include "limiter/quota.h"
 
 namespace weir {
 namespace {
 
 constexpr uint64_t kMinLines = 1;
 
-// Sweeping goes round within an hour, or within 2^36 ticks if that is less (it is at 25 bits and
-// more: 512 s at 27), a small part of what correctness needs, in steps of a second.
+// Sweeping goes round within an hour, or faster if dead words look alive again sooner: within 2^36
+// ticks of a token bucket (512 s at 27 bits), and within 32 windows; in steps of a second.
 constexpr uint64_t kSweepSeconds = 3600;
 constexpr uint64_t kSweepTicksBits = 36;
+constexpr uint64_t kSweepWindows = 32;
+static_assert(2 * kSweepWindows + SlidingWindow::kAhead < SlidingWindow::kWindows);
 
 Stripe* stripes_of(void* memory) {
   return reinterpret_cast<Stripe*>(static_cast<uint8_t*>(memory) + kStripesOffset);
@@ -36,19 +39,29 @@ bool draw_secret(uint8_t (&secret)[kSecretSize]) {
   return n == static_cast<ssize_t>(kSecretSize);
 }
 
+weir_format_t format_of(const Header& header) {
+  return {.algorithm = static_cast<weir_algorithm_t>(header.algorithm),
+          .tick_bits = header.tick_bits,
+          .period = header.period,
+          .unit = header.unit};
+}
+
 }  // namespace
 
 size_t Zone::min_size() { return kLinesOffset + kMinLines * sizeof(Line); }
 
-weir_status_t Zone::format(void* memory, size_t size, uint32_t tick_bits, bool is_zeroed,
+weir_status_t Zone::format(void* memory, size_t size, const weir_format_t& format, bool is_zeroed,
                            weir_error_t* error) {
   if (reinterpret_cast<uintptr_t>(memory) % kCacheLine != 0) {
     set_error(error, "zone memory at %p, expected an address aligned to %zu bytes", memory,
               kCacheLine);
     return WEIR_INVALID;
   }
-  if (tick_bits < kMinTickBits || tick_bits > kMaxTickBits) {
-    set_error(error, "tick bits %u, expected %u to %u", tick_bits, kMinTickBits, kMaxTickBits);
+  if (!is_valid(format)) {
+    set_error(error,
+              "zone format of algorithm %d, tick bits %u, period %u and unit %u, expected one from "
+              "weir_format_choose",
+              static_cast<int>(format.algorithm), format.tick_bits, format.period, format.unit);
     return WEIR_INVALID;
   }
   if (size < min_size()) {
@@ -59,7 +72,10 @@ weir_status_t Zone::format(void* memory, size_t size, uint32_t tick_bits, bool i
   if (!is_zeroed) std::memset(memory, 0, size);
   auto* header = new (memory) Header{};
   header->layout_version = kLayoutVersion;
-  header->tick_bits = tick_bits;
+  header->algorithm = format.algorithm;
+  header->tick_bits = format.tick_bits;
+  header->period = format.period;
+  header->unit = format.unit;
   header->size = size;
   header->lines = lines == 1 ? 1 : lines & ~uint64_t{1};  // see other_line
   if (!draw_secret(header->secret)) {
@@ -87,9 +103,9 @@ weir_status_t Zone::check(const void* memory, size_t size, weir_error_t* error) 
     return WEIR_MISMATCH;
   }
   const uint64_t lines = (size - kLinesOffset) / sizeof(Line);
-  const bool fits = header->size == size && header->tick_bits >= kMinTickBits &&
-                    header->tick_bits <= kMaxTickBits && header->lines >= kMinLines &&
-                    header->lines <= lines && (header->lines == 1 || header->lines % 2 == 0);
+  const bool fits = header->size == size && is_valid(format_of(*header)) &&
+                    header->lines >= kMinLines && header->lines <= lines &&
+                    (header->lines == 1 || header->lines % 2 == 0);
   if (!fits) {
     set_error(error, "the zone's header is that of a zone of %llu bytes, expected %zu",
               static_cast<unsigned long long>(header->size), size);
@@ -102,68 +118,131 @@ Zone::Zone(void* memory, weir_full_t when_full)
     : header_(static_cast<Header*>(memory)),
       lines_(lines_of(memory)),
       line_count_(header_->lines),
-      scale_(header_->tick_bits),
+      format_(format_of(*header_)),
+      ticks_(format_.tick_bits),
+      windows_(format_.period),
       when_full_(when_full) {
   const uint64_t number = header_->attachments.fetch_add(1, std::memory_order_relaxed);
   writer_ = {.number = number, .may_evict = when_full == WEIR_FULL_EVICT};
   stripe_ = stripes_of(memory) + number % kStripes;
+  dice_ = hash_key(&number, sizeof(number), header_->secret).line | 1;  // never 0
 }
 
-LimiterTable::Place Zone::place_of(const void* key, size_t length) const {
+Place Zone::place_of(const void* key, size_t length) const {
   const KeyHash hash = hash_key(key, length, header_->secret);
   const uint64_t line1 = weir::scale(hash.line, line_count_);
   return {lines_ + line1, lines_ + other_line(line1, hash.tag, line_count_), hash.tag};
 }
 
-bool Zone::peek(weir_limit_t& limit, const weir_clock_t& clock) const {
-  const auto outcome = LimiterTable::peek(place_of(limit.key, limit.key_length), limit.budget,
-                                          limit.cost, ticks(clock));
+// ---- Decisions, by algorithm ----
+
+template <class Limiter>
+bool Zone::peek_by(weir_limit_t& limit, const weir_clock_t& clock) const {
+  using Table = TableOf<Limiter>;
+  const auto asked = price(Limiter{}, limit.budget, limit.cost, 0);
+  const auto outcome = Table::peek(place_of(limit.key, limit.key_length), limit.budget, asked,
+                                   time(Limiter{}, clock));
   limit.debt = outcome.debt;
   limit.charged = 0;
-  return outcome.verdict == LimiterTable::Verdict::kAdmitted;
+  const bool passes = outcome.verdict == TableVerdict::kAdmitted;
+  limit.wait = passes ? 0 : outcome.wait;
+  return passes;
 }
 
-bool Zone::charge(weir_limit_t& limit, const weir_clock_t& clock) {
-  const Ticks price = gcra_price(limit.budget, limit.cost);
-  if (price == 0 || price == kNever) return peek(limit, clock);
+template <class Limiter>
+bool Zone::charge_by(weir_limit_t& limit, const weir_clock_t& clock) {
+  using Table = TableOf<Limiter>;
+  const auto asked = price(Limiter{}, limit.budget, limit.cost, roll_dice());
+  if (Limiter::amount(asked) == 0 || !Limiter::is_possible(limit.budget, asked))
+    return peek_by<Limiter>(limit, clock);
 
-  const auto outcome = LimiterTable::charge(place_of(limit.key, limit.key_length), limit.budget,
-                                            price, writer_, ticks(clock));
+  const auto outcome = Table::charge(place_of(limit.key, limit.key_length), limit.budget, asked,
+                                     writer_, time(Limiter{}, clock));
   if (outcome.evictions != 0) count(kEvicted, outcome.evictions);
   limit.debt = outcome.debt;
   limit.charged = 0;
+  limit.wait = 0;
   switch (outcome.verdict) {
-    case LimiterTable::Verdict::kAdmitted:
-      limit.charged = price;
-      limit.paid_at = outcome.paid_at;
+    case TableVerdict::kAdmitted:
+      limit.charged = Limiter::amount(asked);
+      limit.state = outcome.state;
       return true;
-    case LimiterTable::Verdict::kRejected:
-      return false;
-    case LimiterTable::Verdict::kFull:
-      if (when_full_ == WEIR_FULL_ADMIT) {
-        limit.debt = 0;
-        count(kFullAdmitted);
-        return true;
-      }
-      // As much debt as makes the wait last until a neighbour's word is free.
-      limit.debt = limit.budget.tolerance - price + outcome.debt;
-      count(kFullRejected);
-      return false;
-    case LimiterTable::Verdict::kExhausted:
-      limit.debt = limit.budget.tolerance - price + limit.budget.interval;
+    case TableVerdict::kRejected:
+      break;
+    case TableVerdict::kFull:
+      count(when_full_ == WEIR_FULL_ADMIT ? kFullAdmitted : kFullRejected);
+      if (when_full_ == WEIR_FULL_ADMIT) return true;
+      break;
+    case TableVerdict::kExhausted:
       count(kExhausted);
-      return false;
+      break;
   }
-  __builtin_unreachable();
+  limit.wait = outcome.wait;
+  return false;
+}
+
+// A late charge is a charge under the largest budget there can be; what even that does not allow
+// is dropped.
+template <class Limiter>
+void Zone::charge_late_by(weir_limit_t& limit, const weir_clock_t& clock) {
+  using Table = TableOf<Limiter>;
+  const auto asked = price(Limiter{}, limit.budget, limit.cost, roll_dice());
+  if (Limiter::amount(asked) == 0 || !Limiter::is_possible(limit.budget, asked)) return;
+
+  const auto outcome =
+      Table::charge(place_of(limit.key, limit.key_length), Limiter::overdraft(limit.budget), asked,
+                    writer_, time(Limiter{}, clock));
+  if (outcome.evictions != 0) count(kEvicted, outcome.evictions);
+  if (outcome.verdict == TableVerdict::kFull) count(kFullAdmitted);
+  if (outcome.verdict == TableVerdict::kExhausted) count(kExhausted);
+  if (outcome.verdict != TableVerdict::kAdmitted) return;
+  limit.debt = outcome.debt;
+  limit.charged = Limiter::amount(asked);
+  limit.state = outcome.state;
+}
+
+template <class Limiter>
+void Zone::refund_by(weir_limit_t& limit, const weir_clock_t& clock) {
+  TableOf<Limiter>::refund(place_of(limit.key, limit.key_length),
+                           Limiter::receipt(limit.charged, limit.debt, limit.state),
+                           time(Limiter{}, clock));
+  limit.charged = 0;
+}
+
+bool Zone::peek(weir_limit_t& limit, const weir_clock_t& clock) const {
+  return is_bucket() ? peek_by<Gcra>(limit, clock) : peek_by<SlidingWindow>(limit, clock);
+}
+
+bool Zone::charge(weir_limit_t& limit, const weir_clock_t& clock) {
+  return is_bucket() ? charge_by<Gcra>(limit, clock) : charge_by<SlidingWindow>(limit, clock);
+}
+
+void Zone::charge_late(weir_limit_t& limit, const weir_clock_t& clock) {
+  is_bucket() ? charge_late_by<Gcra>(limit, clock) : charge_late_by<SlidingWindow>(limit, clock);
 }
 
 void Zone::refund(weir_limit_t& limit, const weir_clock_t& clock) {
   if (limit.charged == 0) return;
-  LimiterTable::refund(place_of(limit.key, limit.key_length),
-                       {.price = limit.charged, .debt = limit.debt, .paid_at = limit.paid_at},
-                       ticks(clock));
-  limit.charged = 0;
+  is_bucket() ? refund_by<Gcra>(limit, clock) : refund_by<SlidingWindow>(limit, clock);
 }
+
+Ticks Zone::price_of(const weir_limit_t& limit) const {
+  if (is_bucket()) return Gcra::price(limit.budget, limit.cost);
+  const auto asked = SlidingWindow::price(limit.cost, format_.unit, 0);
+  if (!SlidingWindow::is_possible(limit.budget, asked)) return kNever;
+  return asked.asked * limit.budget.interval;
+}
+
+// xorshift64 (Marsaglia, "Xorshift RNGs", 2003), where chance is needed at all.
+uint64_t Zone::roll_dice() {
+  if (format_.unit <= 1) return 0;
+  dice_ ^= dice_ << 13;
+  dice_ ^= dice_ >> 7;
+  dice_ ^= dice_ << 17;
+  return dice_;
+}
+
+// ---- Counters and housekeeping ----
 
 weir_counters_t Zone::counters() const {
   uint64_t sums[kCounters] = {};
@@ -187,14 +266,28 @@ weir_counters_t Zone::counters() const {
   };
 }
 
+uint64_t Zone::sweep_seconds() const {
+  const uint64_t round = is_bucket() ? uint64_t{1} << (kSweepTicksBits - format_.tick_bits)
+                                     : kSweepWindows * format_.period;
+  return std::min(kSweepSeconds, round);
+}
+
+template <class Limiter>
+uint64_t Zone::sweep_by(uint64_t first, uint64_t lines, const weir_clock_t& clock) {
+  uint64_t cleared = 0;
+  for (uint64_t i = 0; i < lines; ++i) {
+    Line& line = lines_[(first + i) % line_count_];
+    cleared += TableOf<Limiter>::sweep(line, time(Limiter{}, clock));
+  }
+  return cleared;
+}
+
 uint64_t Zone::sweep(const weir_clock_t& clock) {
-  const uint64_t round = std::min(kSweepSeconds, uint64_t{1} << (kSweepTicksBits - scale_.bits()));
+  const uint64_t round = sweep_seconds();
   const uint64_t step = (line_count_ + round - 1) / round;
   const uint64_t first = header_->sweep_cursor.fetch_add(step, std::memory_order_relaxed);
-  uint64_t cleared = 0;
-  for (uint64_t i = 0; i < step; ++i)
-    cleared += LimiterTable::sweep(lines_[(first + i) % line_count_], ticks(clock));
-  return cleared;
+  return is_bucket() ? sweep_by<Gcra>(first, step, clock)
+                     : sweep_by<SlidingWindow>(first, step, clock);
 }
 
 }  // namespace weir

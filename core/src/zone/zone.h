@@ -4,7 +4,8 @@
 // Every process or thread then attaches for itself and gets a handle with a number of its own: it
 // tells concurrent writers apart (zone/table.h) and picks a stripe of counters.
 //
-// Units: times inside are ticks of the zone; the clock that comes in counts nanoseconds.
+// Units: times inside are ticks of the zone, as its algorithm counts them; the clock that comes in
+// counts nanoseconds.
 
 #pragma once
 
@@ -21,8 +22,8 @@ class Zone {
  public:
   static size_t min_size();
 
-  static weir_status_t format(void* memory, size_t size, uint32_t tick_bits, bool is_zeroed,
-                              weir_error_t* error);
+  static weir_status_t format(void* memory, size_t size, const weir_format_t& format,
+                              bool is_zeroed, weir_error_t* error);
 
   // Checks everything in the header that a wrong or foreign zone could have wrong.
   static weir_status_t check(const void* memory, size_t size, weir_error_t* error);
@@ -30,14 +31,18 @@ class Zone {
   // `memory` has passed check().
   Zone(void* memory, weir_full_t when_full);
 
-  LimiterTable::Place place_of(const void* key, size_t length) const;
+  Place place_of(const void* key, size_t length) const;
 
-  // Judge limit.cost without charging it, charge it if the budget allows, or give back what was
-  // charged. The first two set limit.debt and limit.charged and return whether the limit lets the
-  // request pass.
+  // Judge limit.cost without charging it; charge it if the budget allows; charge it whatever the
+  // budget says; or give back what was charged. The first two return whether the limit lets the
+  // request pass. All set the limit's outputs, but for its verdict.
   bool peek(weir_limit_t& limit, const weir_clock_t& clock) const;
   bool charge(weir_limit_t& limit, const weir_clock_t& clock);
+  void charge_late(weir_limit_t& limit, const weir_clock_t& clock);
   void refund(weir_limit_t& limit, const weir_clock_t& clock);
+
+  // What limit.cost is in ticks; kNever if it is more than the whole budget.
+  Ticks price_of(const weir_limit_t& limit) const;
 
   void count(Counter counter, uint64_t n = 1) {
     stripe_->counts[counter].fetch_add(n, std::memory_order_relaxed);
@@ -47,12 +52,44 @@ class Zone {
   uint64_t sweep(const weir_clock_t& clock);
 
   uint64_t slots() const { return line_count_ * kLineWords; }
-  const TickScale& scale() const { return scale_; }
+  const weir_format_t& format() const { return format_; }
+  bool is_bucket() const { return format_.algorithm == WEIR_TOKEN_BUCKET; }
+
+  // The fewest nanoseconds that move every clock reading on by at least `duration`.
+  uint64_t nanoseconds(Ticks duration) const {
+    return is_bucket() ? ticks_.nanoseconds(duration) : windows_.nanoseconds(duration);
+  }
 
  private:
-  auto ticks(const weir_clock_t& clock) const {
-    return [this, &clock] { return scale_.time(clock.now(clock.context)); };
+  // The clock as the algorithm reads it.
+  auto time(Gcra, const weir_clock_t& clock) const {
+    return [this, &clock] { return ticks_.time(clock.now(clock.context)); };
   }
+  auto time(SlidingWindow, const weir_clock_t& clock) const {
+    return [this, &clock] { return windows_.time(clock.now(clock.context)); };
+  }
+
+  Gcra::Price price(Gcra, const weir_budget_t& budget, uint32_t cost, uint64_t) const {
+    return Gcra::price(budget, cost);
+  }
+  SlidingWindow::Price price(SlidingWindow, const weir_budget_t&, uint32_t cost,
+                             uint64_t dice) const {
+    return SlidingWindow::price(cost, format_.unit, dice);
+  }
+
+  template <class Limiter>
+  bool peek_by(weir_limit_t& limit, const weir_clock_t& clock) const;
+  template <class Limiter>
+  bool charge_by(weir_limit_t& limit, const weir_clock_t& clock);
+  template <class Limiter>
+  void charge_late_by(weir_limit_t& limit, const weir_clock_t& clock);
+  template <class Limiter>
+  void refund_by(weir_limit_t& limit, const weir_clock_t& clock);
+  template <class Limiter>
+  uint64_t sweep_by(uint64_t first, uint64_t lines, const weir_clock_t& clock);
+
+  uint64_t roll_dice();
+  uint64_t sweep_seconds() const;
 
   // Copies of what the header says, so that a decision reads no line but the key's own and the
   // secret.
@@ -60,9 +97,12 @@ class Zone {
   Line* lines_;
   Stripe* stripe_;
   uint64_t line_count_;
-  TickScale scale_;
-  LimiterTable::Writer writer_;
+  weir_format_t format_;
+  TickScale ticks_;      // if a token bucket
+  WindowScale windows_;  // if a sliding window
+  TableWriter writer_;
   weir_full_t when_full_;
+  uint64_t dice_;
 };
 
 }  // namespace weir

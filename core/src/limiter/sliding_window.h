@@ -1,0 +1,215 @@
+// The sliding window, estimated from two counters: what was admitted in this window of a fixed grid
+// and in the last one. The last one's count fades while this window goes by, as if it had been
+// spread evenly:
+//
+//   load = current + previous * (period - offset) / period
+//
+// A request passes if the load with its counts in it stays within the limit. Only what is admitted
+// is counted. The estimate is exact for an even stream; at worst, after a burst at the end of a
+// window, the true window holds just less than twice the limit (ARCHITECTURE.md, "Windows").
+//
+// A key's state is
+//
+//   window:7 | current:18 | previous:15
+//
+// window    the number of the window, modulo 128. A state is live in its window, in the next one if
+//           anything was counted in it, and, for readers whose clock reading is old by the time
+//           that they see the word, up to 32 windows before it. A sweep has to visit it within 64
+//           windows after that, before its number comes round.
+// current   counts of this window. A count stands for one token if the limit is at most 262,143,
+// and
+//           for `unit` tokens above that: then a request adds a count by chance, in proportion.
+// previous  counts of the last window: exact to 16,383, and above that a floating-point number with
+//           11 bits of mantissa, rounded up (by less than 0.05 %).
+//
+// Units: a tick is a microsecond. One count costs `interval` ticks, which is the period, and a
+// limit is `tolerance` = counts * period, so that the load is compared in whole numbers: below
+// 2^61, since 30 days are below 2^42 microseconds. Pure functions; what each is for stands in
+// zone/table.h.
+
+#pragma once
+
+#include <cstdint>
+
+#include "limiter/gcra.h"
+#include "limiter/tick.h"
+#include "weir/weir.h"
+
+namespace weir {
+
+struct WindowTime {
+  uint32_t window;  // modulo 128
+  Ticks offset;     // since the window began
+  Ticks period;
+};
+
+// Converts the caller's nanoseconds.
+class WindowScale {
+ public:
+  explicit constexpr WindowScale(uint32_t seconds) : period_(seconds * uint64_t{1'000'000}) {}
+
+  constexpr WindowTime time(uint64_t nanoseconds) const {
+    const uint64_t now = nanoseconds / kNanosPerTick;
+    const uint64_t window = now / period_;
+    return {static_cast<uint32_t>(window % kWindows), now - window * period_, period_};
+  }
+
+  // The fewest nanoseconds that move every clock reading on by at least `duration`.
+  constexpr uint64_t nanoseconds(Ticks duration) const { return duration * kNanosPerTick; }
+
+  constexpr Ticks period() const { return period_; }
+
+  static constexpr uint32_t kWindows = 128;
+
+ private:
+  static constexpr uint64_t kNanosPerTick = 1000;
+
+  Ticks period_;
+};
+
+struct SlidingWindow {
+  using Time = WindowTime;
+
+  // `asked` is what a request is judged by, `added` what it adds to the count.
+  struct Price {
+    uint32_t asked;
+    uint32_t added;
+  };
+
+  // A key at a moment.
+  struct View {
+    uint32_t window;
+    uint32_t current;
+    uint32_t previous;
+    Ticks offset;
+    Ticks period;
+  };
+
+  struct Receipt {
+    uint32_t added;
+    uint64_t state;  // just after the charge
+  };
+
+  static constexpr unsigned kCurrentBits = 18;
+  static constexpr unsigned kPreviousBits = 15;
+  static constexpr uint32_t kMaxCount = (1u << kCurrentBits) - 1;
+  static constexpr uint32_t kWindows = WindowScale::kWindows;
+  static constexpr uint32_t kAhead = 32;
+  static_assert(uint64_t{kWindows} << (kCurrentBits + kPreviousBits) == uint64_t{1} << 40);
+
+  // `asked` rounds up, so that no budget allows what its last count is not enough for. `dice` is a
+  // uniform random number: with units of more than one token a request adds the rest by chance.
+  static constexpr Price price(uint32_t cost, uint32_t unit, uint64_t dice) {
+    if (unit == 1) return {cost, cost};
+    const uint32_t whole = cost / unit;
+    const uint32_t rest = cost % unit;
+    const bool adds = static_cast<Wide>(dice) * unit >> 64 < rest;
+    return {whole + (rest != 0), whole + adds};
+  }
+
+  static constexpr bool is_possible(const weir_budget_t& budget, const Price& price) {
+    return price.asked <= kMaxCount && price.asked * budget.interval <= budget.tolerance;
+  }
+  static constexpr uint64_t amount(const Price& price) { return price.added; }
+  static constexpr weir_budget_t overdraft(const weir_budget_t& budget) {
+    return {budget.interval, kMaxCount * budget.interval};
+  }
+
+  static constexpr View view(uint64_t state, const Time& now) {
+    const auto window = static_cast<uint32_t>(state >> (kCurrentBits + kPreviousBits));
+    const auto current = static_cast<uint32_t>(state >> kPreviousBits) & kMaxCount;
+    const uint32_t previous = expand(state & ((1u << kPreviousBits) - 1));
+    const uint32_t ahead = (window - now.window) % kWindows;
+    if (ahead == 0) return {window, current, previous, now.offset, now.period};
+    if (ahead == kWindows - 1) return {now.window, 0, current, now.offset, now.period};
+    if (ahead <= kAhead) return {window, current, previous, 0, now.period};
+    return unseen(now);
+  }
+  static constexpr View unseen(const Time& now) {
+    return {now.window, 0, 0, now.offset, now.period};
+  }
+
+  static constexpr bool is_live(const View& view) { return view.current + view.previous != 0; }
+  static constexpr uint64_t weight(const View& view) { return view.current + view.previous; }
+  static constexpr Ticks lifetime(const View& view) {
+    return view.period - view.offset + (view.current != 0 ? view.period : 0);
+  }
+
+  static constexpr Ticks debt(const View& view) {
+    return view.current * view.period + view.previous * (view.period - view.offset);
+  }
+  static constexpr bool passes(const View& view, const weir_budget_t& budget, const Price& price) {
+    return price.asked <= kMaxCount && debt(view) + price.asked * view.period <= budget.tolerance;
+  }
+
+  // Until the load has faded enough, if nothing else is admitted: in this window, where the last
+  // one's count fades, or from the next one on, where this one's does, as it is stored by then.
+  static constexpr Ticks wait(const View& view, const weir_budget_t& budget, const Price& price) {
+    const uint64_t limit = budget.tolerance / view.period;
+    if (price.asked > limit) return kNever;
+    const uint64_t room = limit - price.asked;
+    if (view.current <= room) {
+      const Ticks until = faded(view.previous, room - view.current, view.period);
+      if (until < view.period) return until > view.offset ? until - view.offset : 0;
+    }
+    const uint32_t previous = expand(shorten(view.current));
+    return view.period - view.offset + faded(previous, room, view.period);
+  }
+
+  static constexpr View charge(const View& view, const Price& price) {
+    return {view.window, view.current + price.added, view.previous, view.offset, view.period};
+  }
+  static constexpr uint64_t state(const View& view) {
+    return (uint64_t{view.window} << kCurrentBits | view.current) << kPreviousBits |
+           shorten(view.previous);
+  }
+
+  static constexpr Receipt receipt(uint64_t amount, Ticks, uint64_t state) {
+    return {.added = static_cast<uint32_t>(amount), .state = state};
+  }
+
+  // Nothing if the key has less than the charge left it with: then it has been evicted and stored
+  // anew, or its counts were given back. (A count of the last window is less than 0.05 % too high
+  // at most, never too low.)
+  static constexpr View refund(const View& view, const Receipt& receipt) {
+    const auto window = static_cast<uint32_t>(receipt.state >> (kCurrentBits + kPreviousBits));
+    const auto current = static_cast<uint32_t>(receipt.state >> kPreviousBits) & kMaxCount;
+    View lowered = view;
+    if (view.window == window) {
+      if (view.current >= current) lowered.current -= receipt.added;
+    } else if (view.window == (window + 1) % kWindows) {
+      if (view.previous >= current) lowered.previous -= receipt.added;
+    }
+    return lowered;
+  }
+
+  // The floating-point form of `previous`: 16384 + 2048 * exponent + mantissa stands for
+  // (2048 + mantissa) * 2^(exponent + 3).
+  static constexpr uint32_t kExact = (1u << 14) - 1;
+
+  static constexpr uint32_t shorten(uint32_t count) {
+    if (count <= kExact) return count;
+    unsigned exponent = 0;
+    uint32_t mantissa = (count + 7) >> 3;
+    while (mantissa >= 2 * kMantissas) {
+      mantissa = (mantissa + 1) >> 1;
+      ++exponent;
+    }
+    return kExact + 1 + exponent * kMantissas + (mantissa - kMantissas);
+  }
+  static constexpr uint32_t expand(uint64_t code) {
+    if (code <= kExact) return static_cast<uint32_t>(code);
+    const auto above = static_cast<uint32_t>(code) - (kExact + 1);
+    return (kMantissas + above % kMantissas) << (above / kMantissas + 3);
+  }
+
+ private:
+  static constexpr uint32_t kMantissas = 2048;
+
+  // The least offset at which `count` of the window before has faded to `room`.
+  static constexpr Ticks faded(uint32_t count, uint64_t room, Ticks period) {
+    return count <= room ? 0 : period - room * period / count;
+  }
+};
+
+}  // namespace weir
