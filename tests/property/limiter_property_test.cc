@@ -11,12 +11,11 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstdlib>
-#include <random>
 #include <vector>
 
 #include "limiter/quota.h"
 #include "support/gcra_words.h"
+#include "support/random.h"
 #include "zone/layout.h"
 
 namespace weir {
@@ -26,26 +25,8 @@ using BucketTable = TableOf<Gcra>;
 using Verdict = TableVerdict;
 __extension__ typedef __int128 Exact;
 
-uint64_t environment(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
-
-class Random {
- public:
-  explicit Random(uint64_t seed) : engine_(seed) {}
-  uint64_t below(uint64_t bound) { return engine_() % bound; }
-  bool one_in(uint64_t n) { return below(n) == 0; }
-  // Small and large numbers alike: uniform in the number of bits.
-  uint64_t any_size_up_to(uint64_t bound) {
-    const auto bits = below(64 - static_cast<unsigned>(__builtin_clzll(bound | 1)) + 1);
-    const uint64_t value = bits == 0 ? 0 : engine_() >> (64 - bits);
-    return value < bound ? value : bound;
-  }
-
- private:
-  std::mt19937_64 engine_;
-};
+using test::environment;
+using test::Random;
 
 // The bucket, seen from the side of the tokens, in units of 1 / interval tokens.
 class Bucket {

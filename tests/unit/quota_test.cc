@@ -91,6 +91,48 @@ TEST(TickBits, ABurstThatTakesYearsToPayOffIsRefused) {
   EXPECT_NE(std::string(error.text).find("\"1r/30d burst=1000\""), std::string::npos) << error.text;
 }
 
+Format window_for(const std::vector<Quota>& quotas) {
+  Format format{};
+  EXPECT_EQ(choose_format(WEIR_SLIDING_WINDOW, quotas, &format, nullptr), WEIR_OK);
+  return format;
+}
+
+TEST(WindowFormat, HasTheQuotasPeriodAndAUnitOfOneUpTo262143) {
+  EXPECT_EQ(window_for({quota("10r/m"), quota("262143r/m")}).period, 60u);
+  EXPECT_EQ(window_for({quota("10r/m"), quota("262143r/m")}).unit, 1u);
+  EXPECT_EQ(window_for({quota("262144r/m")}).unit, 2u);
+  EXPECT_EQ(window_for({quota("2147483648r/d")}).unit, 8193u);
+  EXPECT_EQ(window_for({quota("4294967295r/30d")}).unit, 16385u);
+  EXPECT_EQ(window_for({quota("300000r/m"), quota("500000r/m")}).unit, 2u);
+}
+
+TEST(WindowFormat, WhatDoesNotGoTogetherIsNamed) {
+  const auto refused = [](const std::vector<Quota>& quotas, const char* first, const char* second) {
+    Format format{};
+    weir_error_t error{};
+    EXPECT_EQ(choose_format(WEIR_SLIDING_WINDOW, quotas, &format, &error), WEIR_INVALID);
+    EXPECT_NE(std::string(error.text).find(first), std::string::npos) << error.text;
+    EXPECT_NE(std::string(error.text).find(second), std::string::npos) << error.text;
+  };
+  refused({quota("10r/m"), quota("10r/h")}, "\"10r/m\"", "\"10r/h\"");
+  refused({quota("10r/m"), quota("10r/m", 5)}, "\"10r/m burst=5\"", "expected none");
+  refused({quota("10r/m"), quota("1000000r/m")}, "\"1000000r/m\"", "\"10r/m\"");
+  refused({}, "no quota", "expected at least one");
+}
+
+TEST(WindowBudget, IsRefusedForAFormatThatDoesNotFitTheQuota) {
+  Budget budget;
+  const Format minute = window_for({quota("10r/m")}), many = window_for({quota("1000000r/m")});
+  EXPECT_EQ(make_budget(quota("20r/m"), minute, &budget, nullptr), WEIR_OK);
+  EXPECT_EQ(make_budget(quota("20r/h"), minute, &budget, nullptr), WEIR_INVALID);
+  EXPECT_EQ(make_budget(quota("20r/m", 1), minute, &budget, nullptr), WEIR_INVALID);
+  EXPECT_EQ(make_budget(quota("1000000r/m"), minute, &budget, nullptr), WEIR_INVALID);
+  EXPECT_EQ(make_budget(quota("20r/m"), many, &budget, nullptr), WEIR_INVALID);
+  weir_error_t error{};
+  EXPECT_EQ(make_budget(quota("20r/h"), minute, &budget, &error), WEIR_INVALID);
+  EXPECT_NE(std::string(error.text).find("\"20r/h\""), std::string::npos) << error.text;
+}
+
 TEST(Budget, NeverAdmitsMoreThanWrittenAndAtMostOnePercentLess) {
   for (const char* rate : {"1r/d", "5r/h", "1r/m", "7r/m", "3r/s", "30r/s", "9999r/s", "10487r/s",
                            "123456r/s", "999999r/s", "1000000r/s", "4294967295r/30d"}) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -222,6 +224,45 @@ TEST(Zone, SweepingKeepsForgottenKeysForgottenWhenTheClockWraps) {
   for (int i = 0; i < 500; ++i) {
     EXPECT_EQ(take(zone, std::to_string(i), one, clock), WEIR_PASSED) << i;
   }
+}
+
+// Quotas that take hours to earn back, and more keys than limit_req would hold in so much memory.
+TEST(Zone, SlowRatesAreKeptFor200000RotatingKeysInTenMegabytes) {
+  constexpr int kKeyCount = 200'000;
+  constexpr int kPerKeyAndRound = 3;
+  ZoneMemory memory(10 << 20);
+  ManualClock clock(1'000'000'000);
+  const auto zone = memory.attach();
+  const weir_clock_t handle = clock.handle();
+  const Budget slow = budget("5r/h", 4);
+  const double interval = 720, capacity = 5;  // seconds, tokens
+  std::vector<double> paid_at(kKeyCount, 0);  // when each key's debt is paid, in seconds
+  int early = 0, late = 0, passed = 0;
+  double now = 1;
+  for (int round = 0; round < 10; ++round) {
+    for (int key = 0; key < kKeyCount; ++key) {
+      for (int i = 0; i < kPerKeyAndRound; ++i) {
+        const double owed = std::max(0.0, paid_at[key] - now);
+        const bool expected = owed + interval <= capacity * interval + 1e-3;
+        const bool is_close = std::abs(owed + interval - capacity * interval) < 1e-3;
+        const bool got = take(zone, std::to_string(key), slow, clock) == WEIR_PASSED;
+        if (got) paid_at[key] = now + owed + interval;
+        passed += got;
+        early += got && !expected && !is_close;
+        late += !got && expected && !is_close;
+      }
+    }
+    for (int second = 0; second < 1000; ++second) {
+      clock.advance_seconds(1);
+      weir_zone_sweep(zone.get(), &handle);
+    }
+    now += 1000;
+  }
+  EXPECT_EQ(early, 0);
+  EXPECT_LE(late, 20);  // two keys in a million share a budget
+  EXPECT_EQ(zone->counters().evicted, 0u);
+  EXPECT_GT(passed, kKeyCount * 15);
+  EXPECT_LT(passed, kKeyCount * 25);
 }
 
 TEST(Zone, AReloadThatChangesTheRateKeepsTheDebtAsTime) {

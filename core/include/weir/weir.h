@@ -120,8 +120,7 @@ typedef enum weir_algorithm {
     WEIR_TOKEN_BUCKET = 0,   /* limit_req's: burst + 1 at once, then the rate */
     WEIR_SLIDING_WINDOW = 1  /* `tokens` in any `period`, by an estimate from
                                 this window's count and the last one's: the
-                                worst true window holds less than twice that.
-                                No burst */
+                                worst true window holds twice that. No burst */
 } weir_algorithm_t;
 
 /*
@@ -152,7 +151,8 @@ WEIR_API weir_status_t weir_format_choose(weir_algorithm_t algorithm,
  * token, rounded up, so that never more is admitted than was written; a key
  * may be `tolerance` = (burst + 1) * interval ticks in debt, at most 2^37.
  * Sliding window: a tick is a microsecond, `interval` is the period, which
- * pays for one count, and `tolerance` is the limit in counts times that.
+ * pays for one count, and `tolerance` is the limit in counts times that, and
+ * interval - 1.
  */
 typedef struct weir_budget {
     uint64_t interval;

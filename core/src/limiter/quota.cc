@@ -242,7 +242,7 @@ weir_status_t make_budget(const Quota& quota, const Format& format, Budget* budg
     budget->tolerance = budget->interval * (quota.burst + uint64_t{1});
   } else {
     budget->interval = WindowScale(format.period).period();
-    budget->tolerance = quota.tokens / format.unit * budget->interval;
+    budget->tolerance = (quota.tokens / format.unit + uint64_t{1}) * budget->interval - 1;
   }
   return WEIR_OK;
 }

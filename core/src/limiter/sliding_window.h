@@ -2,11 +2,13 @@
 // and in the last one. The last one's count fades while this window goes by, as if it had been
 // spread evenly:
 //
-//   load = current + previous * (period - offset) / period
+//   load = current + floor(previous * (period - offset) / period)
 //
-// A request passes if the load with its counts in it stays within the limit. Only what is admitted
-// is counted. The estimate is exact for an even stream; at worst, after a burst at the end of a
-// window, the true window holds just less than twice the limit (ARCHITECTURE.md, "Windows").
+// A request passes if the load with its own counts in it stays within the limit. Only what is
+// admitted is counted. Rounding down makes a stream pass that keeps to the limit evenly (else it
+// would lose one of its last requests in each window: half of them at a limit of 1). At worst,
+// after a burst at the end of a window, the true window holds twice the limit (ARCHITECTURE.md,
+// "Windows").
 //
 // A key's state is
 //
@@ -142,18 +144,15 @@ struct SlidingWindow {
     return price.asked <= kMaxCount && debt(view) + price.asked * view.period <= budget.tolerance;
   }
 
-  // Until the load has faded enough, if nothing else is admitted: in this window, where the last
-  // one's count fades, or from the next one on, where this one's does, as it is stored by then.
+  // Until the load has faded enough, if nothing else is admitted: in this window, where only the
+  // last one's count fades, or in the next one, where this one's does.
   static constexpr Ticks wait(const View& view, const weir_budget_t& budget, const Price& price) {
-    const uint64_t limit = budget.tolerance / view.period;
-    if (price.asked > limit) return kNever;
-    const uint64_t room = limit - price.asked;
-    if (view.current <= room) {
-      const Ticks until = faded(view.previous, room - view.current, view.period);
-      if (until < view.period) return until > view.offset ? until - view.offset : 0;
-    }
-    const uint32_t previous = expand(shorten(view.current));
-    return view.period - view.offset + faded(previous, room, view.period);
+    if (!is_possible(budget, price)) return kNever;
+    const Ticks room = budget.tolerance - price.asked * view.period;
+    const Ticks current = view.current * view.period;
+    if (current > room) return view.period - view.offset + faded(view.current, room, view.period);
+    const Ticks until = faded(view.previous, room - current, view.period);
+    return until > view.offset ? until - view.offset : 0;
   }
 
   static constexpr View charge(const View& view, const Price& price) {
@@ -206,9 +205,9 @@ struct SlidingWindow {
  private:
   static constexpr uint32_t kMantissas = 2048;
 
-  // The least offset at which `count` of the window before has faded to `room`.
-  static constexpr Ticks faded(uint32_t count, uint64_t room, Ticks period) {
-    return count <= room ? 0 : period - room * period / count;
+  // The least offset at which `count` of the window before leaves `room` ticks.
+  static constexpr Ticks faded(uint32_t count, Ticks room, Ticks period) {
+    return room >= count * period ? 0 : period - room / count;
   }
 };
 

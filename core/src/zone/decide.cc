@@ -157,7 +157,7 @@ uint64_t excess(const weir_limit_t& limit) {
   const bool is_bucket = limit.zone->is_bucket();
   const Ticks debt = limit.debt + asked;
   const Ticks interval = limit.budget.interval;
-  const Ticks allowed = is_bucket ? interval : limit.budget.tolerance;
+  const Ticks allowed = is_bucket ? interval : limit.budget.tolerance - (interval - 1);
   if (debt <= allowed) return 0;
   const Wide thousandths = static_cast<Wide>(debt - allowed) * 1000;
   const auto excess = static_cast<uint64_t>((thousandths + interval / 2) / interval);
