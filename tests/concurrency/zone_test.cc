@@ -122,6 +122,24 @@ TEST_P(SharedZone, AdmitsTheSameWhileClocksThatDifferWrapAround) {
   expect_the_bound(kWrap - kSecond, kSecond / 50);
 }
 
+// Two windows of a second, from their beginning: the first one's limit at once, and the second
+// one's as the first one's fades.
+TEST_P(SharedZone, OfSlidingWindowsAdmitsTheLimitInEachWindow) {
+  constexpr uint64_t kAttempts = 1'000'000;
+  const Quota quota = test::quota("20r/s");
+  Format format;
+  ASSERT_EQ(choose_format(WEIR_SLIDING_WINDOW, {&quota, 1}, &format, nullptr), WEIR_OK);
+  Budget budget;
+  ASSERT_EQ(make_budget(quota, format, &budget, nullptr), WEIR_OK);
+  ZoneMemory memory(1 << 20, format);
+  board_.clock = (SlidingWindow::kWindows - 1) * kSecond;  // their numbers come round to 0
+  run(memory, budget, kAttempts, 2 * kSecond / kAttempts);
+  for (uint32_t key = 0; key < kKeys; ++key) {
+    EXPECT_LE(admitted(key), 41u) << key;
+    EXPECT_GE(admitted(key), 39u) << key;
+  }
+}
+
 TEST_P(SharedZone, OfOneLineAdmitsNoMoreThanEvictionsExplain) {
   ZoneMemory memory(weir_zone_size_min());
   run(memory, budget("1r/h", kCapacity - 1), 200'000, 0);

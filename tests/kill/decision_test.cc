@@ -54,7 +54,7 @@ TEST_F(KilledAtEveryInstruction, AWriterThatGivesWayToAnEarlierClaimLosesAtMostI
                     words().set(earlier, claim);
                   }));
   EXPECT_EQ(states(), (States{"4 left", "claim claim 4 left", "claim 4 left", "live 3 left"}));
-  EXPECT_EQ(words().live(now()), KeyWords::Indices{earlier});
+  EXPECT_EQ(words().live(), KeyWords::Indices{earlier});
 }
 
 TEST_F(KilledAtEveryInstruction, AWriterThatClearsALaterClaimLosesAtMostItsToken) {
@@ -156,7 +156,7 @@ TEST_F(KilledAtEveryInstruction, TwoLimitsOfWhichTheSecondRejectsLoseAtMostOneTo
       },
       [&] {
         // Both have been looked up, and the first is charged.
-        if (!words().live(now()).empty() && second.spent == 0) spend(second, kCapacity);
+        if (!words().live().empty() && second.spent == 0) spend(second, kCapacity);
       });
   EXPECT_EQ(states(), (States{"4 left 4 left", "claim 4 left 4 left", "live 3 left 0 left",
                               "dead 4 left 0 left"}));
@@ -174,6 +174,86 @@ TEST_F(KilledAtEveryInstruction, ASweepLosesNothing) {
     return 0;
   });
   EXPECT_EQ(states(), (States{"dead 4 left", "4 left"}));
+}
+
+// ---- Sliding windows ----
+
+// A second into the last window before their numbers come round to 0.
+class KilledAtEveryInstructionOfAWindow : public test::KilledDecisionTest {
+ protected:
+  KilledAtEveryInstructionOfAWindow() : KilledDecisionTest(window()) {}
+
+  static Setting window() {
+    const Quota quota{kCapacity, kPeriod, 0};
+    Setting setting;
+    test::must(choose_format(WEIR_SLIDING_WINDOW, {&quota, 1}, &setting.format, nullptr) == WEIR_OK,
+               "choose_format");
+    test::must(make_budget(quota, setting.format, &setting.budget, nullptr) == WEIR_OK,
+               "make_budget");
+    setting.start = (uint64_t{SlidingWindow::kWindows - 1} * kPeriod + 1) * 1'000'000'000;
+    return setting;
+  }
+
+  // Into the next window, where what this one has counted has just begun to fade: a token less.
+  void roll() {
+    clock_.advance_seconds(kPeriod);
+    take(handle_, neighbour_);
+    if (key_.spent > 0) --key_.spent;
+  }
+
+  static constexpr uint32_t kPeriod = 3600;
+};
+
+TEST_F(KilledAtEveryInstructionOfAWindow, AHitLosesAtMostItsToken) {
+  spend(key_, 1);
+  kill_everywhere([&](const auto& zone) { return take(zone, key_.name); });
+  EXPECT_EQ(states(), (States{"live 3 left", "live 2 left"}));
+}
+
+TEST_F(KilledAtEveryInstructionOfAWindow, AnInsertionLeavesNothingOrAClaimOrItsCharge) {
+  kill_everywhere([&](const auto& zone) { return take(zone, key_.name); });
+  EXPECT_EQ(states(), (States{"4 left", "claim 4 left", "live 3 left"}));
+}
+
+TEST_F(KilledAtEveryInstructionOfAWindow, ARollLosesAtMostItsToken) {
+  spend(key_, 3);
+  roll();
+  kill_everywhere([&](const auto& zone) { return take(zone, key_.name); });
+  EXPECT_EQ(states(), (States{"live 2 left", "live 1 left"}));
+}
+
+TEST_F(KilledAtEveryInstructionOfAWindow, ARejectionAfterARollWritesNothing) {
+  spend(key_, kCapacity);
+  roll();
+  spend(key_, 1);
+  const Snapshot before = lines();
+  kill_everywhere([&](const auto& zone) { return take(zone, key_.name); },
+                  [&] { EXPECT_TRUE(before.is_unchanged()); });
+  EXPECT_EQ(states(), (States{"live 0 left"}));
+}
+
+TEST_F(KilledAtEveryInstructionOfAWindow, AKeyThatComesBackLeavesADeadWordOrAClaimOrItsCharge) {
+  take(handle_, key_.name);
+  let_time_pass();
+  kill_everywhere([&](const auto& zone) { return take(zone, key_.name); });
+  EXPECT_EQ(states(), (States{"dead 4 left", "claim 4 left", "live 3 left"}));
+}
+
+TEST_F(KilledAtEveryInstructionOfAWindow, ARefundGivesBackTheWholeTokenOrNothing) {
+  spend(key_, 1);
+  weir_limit_t limit{};
+  const weir_clock_t clock = clock_.handle();
+  kill_everywhere(
+      [&](const auto&) {
+        weir_refund(&limit, &clock);
+        return 0;
+      },
+      [] {},
+      [&](const auto& zone) {
+        limit = limit_on(zone, key_);
+        weir_decide(&limit, 1, &clock, nullptr);
+      });
+  EXPECT_EQ(states(), (States{"live 2 left", "live 3 left"}));
 }
 
 }  // namespace

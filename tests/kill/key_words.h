@@ -5,10 +5,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "support/gcra_words.h"
 #include "zone/word.h"
 #include "zone/zone.h"
 
@@ -17,9 +18,10 @@ namespace weir::test {
 class KeyWords {
  public:
   using Indices = std::vector<size_t>;
+  using IsLive = std::function<bool(uint64_t word)>;  // of settled words
 
-  KeyWords(const Zone& zone, const std::string& key)
-      : place_(zone.place_of(key.data(), key.size())) {
+  KeyWords(const Zone& zone, const std::string& key, IsLive is_live)
+      : place_(zone.place_of(key.data(), key.size())), is_live_(std::move(is_live)) {
     const auto [lower, upper] = std::minmax(place_.line1, place_.line2);
     for (Line* line : {lower, upper}) {
       for (auto& word : line->words) words_.push_back(&word);
@@ -29,15 +31,14 @@ class KeyWords {
   uint64_t operator[](size_t index) const { return words_[index]->load(); }
   void set(size_t index, uint64_t word) { words_[index]->store(word); }
 
-  Indices live(Tick now) const {
-    return all([&](uint64_t word) { return is_mine(word) && is_live(word, now); });
+  Indices live() const {
+    return all([&](uint64_t word) { return is_mine(word) && !is_claim(word) && is_live_(word); });
   }
   Indices claims() const {
     return all([&](uint64_t word) { return is_mine(word) && is_claim(word); });
   }
-  Indices dead(Tick now) const {
-    return all(
-        [&](uint64_t word) { return is_mine(word) && !is_claim(word) && !is_live(word, now); });
+  Indices dead() const {
+    return all([&](uint64_t word) { return is_mine(word) && !is_claim(word) && !is_live_(word); });
   }
   Indices free() const {
     return all([](uint64_t word) { return word == 0; });
@@ -58,6 +59,7 @@ class KeyWords {
   }
 
   Place place_;
+  IsLive is_live_;
   std::vector<StdAtomics::Word*> words_;
 };
 

@@ -53,7 +53,26 @@ class KilledDecisionTest : public testing::Test {
     unsigned spent = 0;
   };
 
-  KilledDecisionTest() { choose_key(false); }
+  struct Setting {
+    Format format;
+    Budget budget;   // of kCapacity tokens
+    uint64_t start;  // the time, in nanoseconds
+  };
+
+  // A token bucket, a second before the ticks wrap around. Every debt then reaches beyond the wrap,
+  // and whoever takes another small number, such as a writer's, for a time would find that it lies
+  // ahead.
+  static Setting token_bucket() {
+    constexpr uint64_t kWrap = uint64_t{1} << (kTickWidth - kDefaultTickBits);
+    return {ticks(), test::budget("1r/h", kCapacity - 1), (kWrap - 1) * 1'000'000'000};
+  }
+
+  explicit KilledDecisionTest(const Setting& setting = token_bucket())
+      : clock_(setting.start),
+        budget_(setting.budget),
+        memory_(kLinesOffset + 2 * sizeof(Line), setting.format) {
+    choose_key(false);
+  }
 
   // Chooses a key whose insertion prefers the line at the higher address, or the one at the lower,
   // and two other keys.
@@ -79,10 +98,19 @@ class KilledDecisionTest : public testing::Test {
   // Names are numbered: they are the same in every run, and so are their hashes.
   std::string new_name() { return "key " + std::to_string(++names_); }
 
-  KeyWords words_of(const std::string& name) const { return {*handle_, name}; }
+  KeyWords words_of(const std::string& name) const {
+    return {*handle_, name, [this](uint64_t word) { return is_live(word); }};
+  }
   KeyWords words() const { return words_of(key_.name); }
 
-  Tick now() const { return TickScale(handle_->format().tick_bits).time(clock_.now()); }
+  bool is_live(uint64_t word) const {
+    const Format& format = handle_->format();
+    if (handle_->is_bucket())
+      return Gcra::is_live(
+          Gcra::view(state_of(word), TickScale(format.tick_bits).time(clock_.now())));
+    return SlidingWindow::is_live(
+        SlidingWindow::view(state_of(word), WindowScale(format.period).time(clock_.now())));
+  }
 
   weir_limit_t limit_on(const ZoneHandle& zone, const Key& key) const {
     return test::limit_on(zone, key.name, budget_);
@@ -147,7 +175,7 @@ class KilledDecisionTest : public testing::Test {
   uint64_t charge_of_another() {
     const Snapshot before = lines();
     take(handle_, key_.name);
-    const uint64_t word = words()[words().live(now()).front()];
+    const uint64_t word = words()[words().live().front()];
     before.put_back();
     return word;
   }
@@ -182,7 +210,7 @@ class KilledDecisionTest : public testing::Test {
 
       const ManualClock present = clock_;
       sweep_everything();
-      EXPECT_EQ(words().claims().size() + words().dead(now()).size(), 0u);
+      EXPECT_EQ(words().claims().size() + words().dead().size(), 0u);
       expect_that_another_goes_on(dead_has);
       clock_ = present;
       left.put_back();
@@ -198,12 +226,9 @@ class KilledDecisionTest : public testing::Test {
     return all;
   }
 
-  // A second before the ticks wrap around. Every debt then reaches beyond the wrap, and whoever
-  // takes another small number, such as a writer's, for a time would find that it lies ahead.
-  ManualClock clock_{((uint64_t{1} << (kTickWidth - kDefaultTickBits)) - 1) * 1'000'000'000};
-  const Budget budget_ = test::budget("1r/h", kCapacity - 1);
-  // Of two lines, in which every key stands.
-  const ZoneMemory memory_{kLinesOffset + 2 * sizeof(Line)};
+  ManualClock clock_;
+  const Budget budget_;
+  const ZoneMemory memory_;  // of two lines, in which every key stands
   const ZoneHandle handle_ = memory_.attach();
   unsigned names_ = 0;
   Key key_;
@@ -223,11 +248,11 @@ class KilledDecisionTest : public testing::Test {
     std::string text;
     const ZoneHandle second = memory_.attach();
     for (const Key* key : keys_) {
-      EXPECT_LE(words_of(key->name).live(now()).size(), 1u) << key->name;
+      EXPECT_LE(words_of(key->name).live().size(), 1u) << key->name;
       const unsigned taken = take_all(second, key->name);
       EXPECT_LE(key->spent + taken + dead_has.least, kCapacity) << key->name;
       EXPECT_GE(key->spent + taken + dead_has.most, kCapacity) << key->name;
-      EXPECT_EQ(words_of(key->name).live(now()).size(), 1u) << key->name;
+      EXPECT_EQ(words_of(key->name).live().size(), 1u) << key->name;
       text += (text.empty() ? "" : " ") + std::to_string(taken) + " left";
     }
     EXPECT_EQ(take_all(second, neighbour_), kCapacity - kNeighbourSpent);
@@ -239,8 +264,8 @@ class KilledDecisionTest : public testing::Test {
   std::string words_left() const {
     std::string text;
     for (size_t n = words().claims().size(); n > 0; --n) text += "claim ";
-    for (size_t n = words().dead(now()).size(); n > 0; --n) text += "dead ";
-    for (size_t n = words().live(now()).size(); n > 0; --n) text += "live ";
+    for (size_t n = words().dead().size(); n > 0; --n) text += "dead ";
+    for (size_t n = words().live().size(); n > 0; --n) text += "live ";
     return text;
   }
 

@@ -11,7 +11,7 @@
 
 namespace weir {
 
-template <class Atomics, unsigned kLineWords, unsigned = 8>
+template <class Limiter, class Atomics, unsigned kLineWords, unsigned = 8>
 class Table {
  public:
   struct Slot {
@@ -19,7 +19,7 @@ class Table {
 
     void initialize(uint64_t word) {
       fingerprint.initialize(tag_of(word));
-      state.initialize(tat_of(word));
+      state.initialize(state_of(word));
     }
     uint64_t latest() const {
       return settled_word(static_cast<uint32_t>(fingerprint.latest()), state.latest());
@@ -37,32 +37,29 @@ class Table {
   struct Outcome {
     Verdict verdict;
     Ticks debt = 0;
-    Tick paid_at = 0;
+    Ticks wait = 0;
+    State state = 0;
     uint32_t evictions = 0;
   };
-  struct Receipt {
-    Ticks price;
-    Ticks debt;
-    Tick paid_at;
-  };
+  using Receipt = typename Limiter::Receipt;
   struct Writer {
     uint64_t number;
     bool may_evict;
   };
 
   template <class Clock>
-  static Outcome charge(const Place& place, const Budget& budget, Ticks price, const Writer&,
+  static Outcome charge(const Place& place, const weir_budget_t& budget, Ticks price, const Writer&,
                         Clock&& clock) {
     for (unsigned attempt = 0; attempt < 64; ++attempt) {
       Slot* slot = find_or_insert(place, clock);
       if (slot == nullptr) continue;
-      uint64_t tat = Atomics::load_seq_cst(slot->state);
-      const Tick now = clock();
-      const GcraOutcome judged = gcra(debt_at(tat, now), price, budget);
-      if (!judged.passes) return {Verdict::kRejected, debt_at(tat, now)};
-      const Tick paid_at = tick_add(now, judged.debt);
-      if (Atomics::cas_seq_cst(slot->state, tat, paid_at)) {
-        return {Verdict::kAdmitted, judged.debt, paid_at};
+      uint64_t seen = Atomics::load_seq_cst(slot->state);
+      const auto key = Limiter::view(seen, clock());
+      if (!Limiter::passes(key, budget, price)) return {Verdict::kRejected, Limiter::debt(key)};
+      const auto charged = Limiter::charge(key, price);
+      const State state = Limiter::state(charged);
+      if (Atomics::cas_seq_cst(slot->state, seen, state)) {
+        return {Verdict::kAdmitted, Limiter::debt(charged), 0, state};
       }
     }
     return {Verdict::kExhausted};
@@ -86,8 +83,8 @@ class Table {
       for (Slot& slot : line->words) {
         const uint64_t fingerprint = Atomics::load_seq_cst(slot.fingerprint);
         if (fingerprint == place.tag) return &slot;
-        const Tick tat = Atomics::load_seq_cst(slot.state);
-        if (dead != nullptr || is_ahead(tat, clock())) continue;
+        const State state = Atomics::load_seq_cst(slot.state);
+        if (dead != nullptr || Limiter::is_live(Limiter::view(state, clock()))) continue;
         dead = &slot;
         its_fingerprint = fingerprint;
       }
