@@ -122,6 +122,46 @@ TEST_P(SharedZone, AdmitsTheSameWhileClocksThatDifferWrapAround) {
   expect_the_bound(kWrap - kSecond, kSecond / 50);
 }
 
+// Time stands still. Each request has two of three keys to meet, in any order; after so many there
+// are three new ones. What is charged to a key is what was admitted under it, to the token, however
+// the last tokens are fought for.
+TEST_P(SharedZone, LimitsThatOverlapAreChargedAllOrNothing) {
+  constexpr uint32_t kRounds = 4000, kRequests = 48;
+  const Budget ten = budget("1r/h", kCapacity - 1);
+  ZoneMemory memory(4 << 20);
+  SharedMemory shared(3 * kRounds * sizeof(std::atomic<uint64_t>));
+  auto* admitted = static_cast<std::atomic<uint64_t>*>(shared.address());
+  ActorsClock actors_clock{board_};
+  const weir_clock_t clock = actors_clock.handle();
+  const auto limit = [&](const ZoneHandle& zone, const uint32_t& key, uint32_t cost) {
+    return test::limit_on(zone, std::as_bytes(std::span(&key, 1)), ten, cost);
+  };
+  ASSERT_TRUE(run_together(GetParam(), [&](unsigned me) {
+    const auto zone = memory.attach();
+    std::minstd_rand random(me + 1);
+    for (uint64_t i; (i = board_.attempts.fetch_add(1)) < kRounds * kRequests;) {
+      const auto round = static_cast<uint32_t>(i / kRequests),
+                 dice = static_cast<uint32_t>(random());
+      const uint32_t first = dice % 3, second = (first + 1 + dice / 3 % 2) % 3;
+      const uint32_t keys[] = {3 * round + first, 3 * round + second};
+      weir_limit_t limits[] = {limit(zone, keys[0], 1), limit(zone, keys[1], 1)};
+      if (weir_decide(limits, 2, &clock, nullptr) != WEIR_PASSED) continue;
+      for (const uint32_t key : keys) admitted[key].fetch_add(1);
+    }
+  }));
+  const auto zone = memory.attach();
+  uint64_t used_up = 0;
+  for (uint32_t key = 0; key < 3 * kRounds; ++key) {
+    weir_limit_t look = limit(zone, key, 0);
+    ASSERT_EQ(weir_decide(&look, 1, &clock, nullptr), WEIR_PASSED);
+    ASSERT_EQ(weir_limit_remaining(&look), kCapacity - admitted[key]) << key;
+    used_up += admitted[key] == kCapacity;
+  }
+  EXPECT_GT(used_up, kRounds);
+  EXPECT_EQ(zone->counters().exhausted, 0u);
+  EXPECT_EQ(zone->counters().evicted, 0u);
+}
+
 // Two windows of a second, from their beginning: the first one's limit at once, and the second
 // one's as the first one's fades.
 TEST_P(SharedZone, OfSlidingWindowsAdmitsTheLimitInEachWindow) {

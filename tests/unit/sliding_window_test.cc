@@ -163,11 +163,22 @@ TEST(SlidingWindow, ARefundTakesTheCountsFromTheWindowThatHasThem) {
   EXPECT_EQ(SlidingWindow::state(refunded(later)), SlidingWindow::state(later));
 }
 
-TEST(SlidingWindow, ARefundIsVoidIfTheKeyHasLessThanTheChargeLeftItWith) {
+TEST(SlidingWindow, RefundsInAnyOrderLeaveNothing) {
+  const auto first = SlidingWindow::charge(SlidingWindow::unseen(at(1)), tokens(2));
+  const auto second = SlidingWindow::charge(first, tokens(3));
+  const auto receipt_of = [](const auto& charged, uint32_t cost) {
+    return SlidingWindow::receipt(cost, 0, SlidingWindow::state(charged));
+  };
+  const auto once = SlidingWindow::refund(second, receipt_of(first, 2));
+  EXPECT_EQ(once.current, 3u);
+  EXPECT_EQ(SlidingWindow::refund(once, receipt_of(second, 3)).current, 0u);
+}
+
+TEST(SlidingWindow, ARefundNeverTakesMoreThanThereIs) {
   const auto charged = SlidingWindow::charge(key(3, 2, 10), tokens(2));
   const auto receipt = SlidingWindow::receipt(2, 0, SlidingWindow::state(charged));
-  EXPECT_EQ(SlidingWindow::refund(key(4, 0, 20), receipt).current, 4u);
-  EXPECT_EQ(SlidingWindow::refund({6, 0, 4, 0, kPeriod}, receipt).previous, 4u);
+  EXPECT_EQ(SlidingWindow::refund(key(1, 7, 20), receipt).current, 0u);
+  EXPECT_EQ(SlidingWindow::refund(key(1, 7, 20), receipt).previous, 7u);
 }
 
 TEST(SlidingWindow, AUnitOfManyTokensIsAddedByChanceInProportion) {

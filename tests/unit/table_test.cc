@@ -241,16 +241,35 @@ TEST_F(TableTest, ARefundGivesBackThePriceLessTheTimeSinceTheCharge) {
   EXPECT_EQ(peek(7, kNow + 400).debt, 2 * kOne - 400 - 600);
 }
 
-TEST_F(TableTest, ARefundOfAPaidOrForgottenChargeGivesNothingBack) {
+TEST_F(TableTest, ARefundOfAPaidChargeOrOfAForgottenKeyGivesNothingBack) {
   const auto outcome = charge(7, kNow);
   charge(7, kNow + 2 * kOne);
   const auto before = words();
   refund(7, {kOne, outcome.debt, outcome.state}, kNow + 2 * kOne);
   EXPECT_EQ(words(), before);
 
-  refund(8, {kOne, kOne, kNow + 3 * kOne}, kNow + 2 * kOne);      // no such key
-  refund(7, {kOne, 2 * kOne, kNow + 4 * kOne}, kNow + 2 * kOne);  // evicted and stored anew since
+  refund(8, {kOne, kOne, kNow + 3 * kOne}, kNow + 2 * kOne);  // no such key
   EXPECT_EQ(words(), before);
+}
+
+// Two writers whose other limits reject: whichever gives back first.
+TEST_F(TableTest, RefundsInAnyOrderLeaveNothing) {
+  for (const bool in_order : {true, false}) {
+    const auto first = charge(7, kNow), second = charge(7, kNow);
+    const BucketTable::Receipt receipts[] = {{kOne, first.debt, first.state},
+                                             {kOne, second.debt, second.state}};
+    refund(7, receipts[!in_order], kNow);
+    EXPECT_EQ(peek(7, kNow).debt, kOne);
+    refund(7, receipts[in_order], kNow);
+    EXPECT_EQ(peek(7, kNow).debt, 0u);
+  }
+}
+
+TEST_F(TableTest, ARefundNeverTakesMoreThanThereIs) {
+  const auto first = charge(7, kNow);
+  put(0, settled_word(7, kNow + kOne / 2));  // evicted, and stored anew since
+  refund(7, {kOne, first.debt, first.state}, kNow);
+  EXPECT_EQ(peek(7, kNow).debt, 0u);
 }
 
 TEST_F(TableTest, RefundsOfTwoChargesNeverEatIntoAThird) {

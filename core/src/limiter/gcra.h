@@ -80,12 +80,13 @@ struct Gcra {
   // Gives back what is certainly still owed of one charge: its price less the time since then. Not
   // less the time only that the key's TAT has run down: if another charge was given back in
   // between, that time has paid for this one, and giving all back would let later charges off
-  // (a property test shows it). Nothing if the key is no longer as indebted as the charge left it:
-  // then it has been evicted and stored anew, or its debt was given back.
+  // (a property test shows it). If the key has been evicted meanwhile, the charge went with what
+  // was forgotten, and so it may be given back to whoever has taken tokens since.
   static constexpr View refund(const View& view, const Receipt& receipt) {
     const Ticks elapsed = ticks_between(tick_sub(receipt.paid_at, receipt.debt), view.now);
-    if (elapsed >= receipt.price || view.debt + elapsed < receipt.debt) return view;
-    return {view.now, view.debt - (receipt.price - elapsed)};
+    if (elapsed >= receipt.price) return view;
+    const Ticks owed = receipt.price - elapsed;
+    return {view.now, view.debt > owed ? view.debt - owed : 0};
   }
 };
 
