@@ -94,24 +94,31 @@ void charge_several(std::span<weir_limit_t> limits, const weir_clock_t& clock) {
   if (passes(limits, false) && passes(limits, true)) charge_all(limits, true, clock);
 }
 
+// How grave a verdict is, by weir_verdict_t: what is enforced comes before what is in dry run.
+constexpr unsigned kGravity[] = {0, 1, 4, 5, 2, 3};
+
+// Of two limits with the same verdict, whether the second is to be reported.
+bool says_more(const weir_limit_t& limit, const weir_limit_t& other) {
+  switch (limit.verdict) {
+    case WEIR_PASSED:
+      return remaining(other) < remaining(limit);
+    case WEIR_DELAYED:
+    case WEIR_DELAYED_DRY_RUN:
+      return delay(other) > delay(limit);
+    default:
+      return false;
+  }
+}
+
 // The limit to report: of the gravest verdict the first that rejects, or the one that delays
 // longest; or the tightest if all passed.
 size_t choose_deciding(std::span<const weir_limit_t> limits) {
-  if (limits.size() == 1) return 0;
-  for (const weir_verdict_t grave :
-       {WEIR_REJECTED, WEIR_DELAYED, WEIR_REJECTED_DRY_RUN, WEIR_DELAYED_DRY_RUN}) {
-    const weir_limit_t* chosen = nullptr;
-    for (const weir_limit_t& limit : limits) {
-      if (limit.verdict != grave) continue;
-      if (chosen == nullptr || delay(limit) > delay(*chosen)) chosen = &limit;
-    }
-    if (chosen != nullptr) return static_cast<size_t>(chosen - limits.data());
-  }
-  size_t tightest = 0;
+  size_t chosen = 0;
   for (size_t i = 1; i < limits.size(); ++i) {
-    if (remaining(limits[i]) < remaining(limits[tightest])) tightest = i;
+    const unsigned gravity = kGravity[limits[i].verdict], most = kGravity[limits[chosen].verdict];
+    if (gravity > most || (gravity == most && says_more(limits[chosen], limits[i]))) chosen = i;
   }
-  return tightest;
+  return chosen;
 }
 
 constexpr Counter kCounterOf[] = {kCounters, kPassed,        kDelayed,

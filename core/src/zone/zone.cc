@@ -139,9 +139,8 @@ Place Zone::place_of(const void* key, size_t length) const {
 template <class Limiter>
 bool Zone::peek_by(weir_limit_t& limit, const weir_clock_t& clock) const {
   using Table = TableOf<Limiter>;
-  const auto asked = price(Limiter{}, limit.budget, limit.cost, 0);
-  const auto outcome = Table::peek(place_of(limit.key, limit.key_length), limit.budget, asked,
-                                   time(Limiter{}, clock));
+  const auto outcome = Table::peek(place_of(limit.key, limit.key_length), limit.budget,
+                                   asked(Limiter{}, limit), time(Limiter{}, clock));
   limit.debt = outcome.debt;
   limit.charged = 0;
   const bool passes = outcome.verdict == TableVerdict::kAdmitted;
@@ -152,11 +151,11 @@ bool Zone::peek_by(weir_limit_t& limit, const weir_clock_t& clock) const {
 template <class Limiter>
 bool Zone::charge_by(weir_limit_t& limit, const weir_clock_t& clock) {
   using Table = TableOf<Limiter>;
-  const auto asked = price(Limiter{}, limit.budget, limit.cost, roll_dice());
-  if (Limiter::amount(asked) == 0 || !Limiter::is_possible(limit.budget, asked))
+  const auto cost = price(Limiter{}, limit);
+  if (Limiter::amount(cost) == 0 || !Limiter::is_possible(limit.budget, cost))
     return peek_by<Limiter>(limit, clock);
 
-  const auto outcome = Table::charge(place_of(limit.key, limit.key_length), limit.budget, asked,
+  const auto outcome = Table::charge(place_of(limit.key, limit.key_length), limit.budget, cost,
                                      writer_, time(Limiter{}, clock));
   if (outcome.evictions != 0) count(kEvicted, outcome.evictions);
   limit.debt = outcome.debt;
@@ -164,7 +163,7 @@ bool Zone::charge_by(weir_limit_t& limit, const weir_clock_t& clock) {
   limit.wait = 0;
   switch (outcome.verdict) {
     case TableVerdict::kAdmitted:
-      limit.charged = Limiter::amount(asked);
+      limit.charged = Limiter::amount(cost);
       limit.state = outcome.state;
       return true;
     case TableVerdict::kRejected:
@@ -186,18 +185,18 @@ bool Zone::charge_by(weir_limit_t& limit, const weir_clock_t& clock) {
 template <class Limiter>
 void Zone::charge_late_by(weir_limit_t& limit, const weir_clock_t& clock) {
   using Table = TableOf<Limiter>;
-  const auto asked = price(Limiter{}, limit.budget, limit.cost, roll_dice());
-  if (Limiter::amount(asked) == 0 || !Limiter::is_possible(limit.budget, asked)) return;
+  const auto cost = price(Limiter{}, limit);
+  if (Limiter::amount(cost) == 0 || !Limiter::is_possible(limit.budget, cost)) return;
 
   const auto outcome =
-      Table::charge(place_of(limit.key, limit.key_length), Limiter::overdraft(limit.budget), asked,
+      Table::charge(place_of(limit.key, limit.key_length), Limiter::overdraft(limit.budget), cost,
                     writer_, time(Limiter{}, clock));
   if (outcome.evictions != 0) count(kEvicted, outcome.evictions);
   if (outcome.verdict == TableVerdict::kFull) count(kFullAdmitted);
   if (outcome.verdict == TableVerdict::kExhausted) count(kExhausted);
   if (outcome.verdict != TableVerdict::kAdmitted) return;
   limit.debt = outcome.debt;
-  limit.charged = Limiter::amount(asked);
+  limit.charged = Limiter::amount(cost);
   limit.state = outcome.state;
 }
 
@@ -227,10 +226,10 @@ void Zone::refund(weir_limit_t& limit, const weir_clock_t& clock) {
 }
 
 Ticks Zone::price_of(const weir_limit_t& limit) const {
-  if (is_bucket()) return Gcra::price(limit.budget, limit.cost);
-  const auto asked = SlidingWindow::price(limit.cost, format_.unit, 0);
-  if (!SlidingWindow::is_possible(limit.budget, asked)) return kNever;
-  return asked.asked * limit.budget.interval;
+  if (is_bucket()) return asked(Gcra{}, limit);
+  const SlidingWindow::Price counts = asked(SlidingWindow{}, limit);
+  if (!SlidingWindow::is_possible(limit.budget, counts)) return kNever;
+  return counts.asked * limit.budget.interval;
 }
 
 // xorshift64 (Marsaglia, "Xorshift RNGs", 2003), where chance is needed at all.

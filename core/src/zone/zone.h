@@ -69,12 +69,18 @@ class Zone {
     return [this, &clock] { return windows_.time(clock.now(clock.context)); };
   }
 
-  Gcra::Price price(Gcra, const weir_budget_t& budget, uint32_t cost, uint64_t) const {
-    return Gcra::price(budget, cost);
+  // What a charge costs, and what a look is judged by.
+  Gcra::Price price(Gcra, const weir_limit_t& limit) {
+    return Gcra::price(limit.budget, limit.cost);
   }
-  SlidingWindow::Price price(SlidingWindow, const weir_budget_t&, uint32_t cost,
-                             uint64_t dice) const {
-    return SlidingWindow::price(cost, format_.unit, dice);
+  SlidingWindow::Price price(SlidingWindow, const weir_limit_t& limit) {
+    return SlidingWindow::price(limit.cost, format_.unit, roll_dice());
+  }
+  Gcra::Price asked(Gcra, const weir_limit_t& limit) const {
+    return Gcra::price(limit.budget, limit.cost);
+  }
+  SlidingWindow::Price asked(SlidingWindow, const weir_limit_t& limit) const {
+    return SlidingWindow::price(limit.cost, format_.unit, 0);
   }
 
   template <class Limiter>
