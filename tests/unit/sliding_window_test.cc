@@ -54,13 +54,14 @@ TEST(SlidingWindow, AKeyNeverSeenMayUseTheWholeLimitAtOnce) {
 }
 
 TEST(SlidingWindow, TheLastWindowFadesWhileThisOneGoesBy) {
-  EXPECT_FALSE(passes(key(0, 10, 0), 10));
-  EXPECT_TRUE(passes(key(0, 10, 0.000001), 10));
-  EXPECT_FALSE(passes(key(1, 10, 6), 10));
-  EXPECT_TRUE(passes(key(1, 10, 6.000001), 10));
-  EXPECT_TRUE(passes(key(4, 10, 30), 10));
-  EXPECT_FALSE(passes(key(5, 10, 30), 10));
-  EXPECT_TRUE(passes(key(9, 10, 54.000001), 10));
+  EXPECT_TRUE(passes(key(0, 10, 0), 10));
+  EXPECT_FALSE(passes(key(0, 10, 0), 10, 2));
+  EXPECT_FALSE(passes(key(1, 10, 5.999999), 10));
+  EXPECT_TRUE(passes(key(1, 10, 6), 10));
+  EXPECT_TRUE(passes(key(5, 10, 30), 10));
+  EXPECT_FALSE(passes(key(6, 10, 30), 10));
+  EXPECT_FALSE(passes(key(9, 10, 53.999999), 10));
+  EXPECT_TRUE(passes(key(9, 10, 54), 10));
   EXPECT_FALSE(passes(key(10, 10, 59.999999), 10));
 }
 

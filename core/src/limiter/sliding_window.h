@@ -2,11 +2,12 @@
 // and in the last one. The last one's count fades while this window goes by, as if it had been
 // spread evenly:
 //
-//   load = current + floor(previous * (period - offset) / period)
+//   load = current + floor(previous * left / period),   left = period - offset - 1
 //
 // A request passes if the load with its own counts in it stays within the limit. Only what is
 // admitted is counted. Rounding down makes a stream pass that keeps to the limit evenly (else it
-// would lose one of its last requests in each window: half of them at a limit of 1). At worst,
+// would lose a request in each window: half of them at a limit of 1), and so does the tick less if
+// its requests come at the very edges of windows, since what is a period old is gone. At worst,
 // after a burst at the end of a window, the true window holds twice the limit (ARCHITECTURE.md,
 // "Windows").
 //
@@ -14,20 +15,19 @@
 //
 //   window:7 | current:18 | previous:15
 //
-// window    the number of the window, modulo 128. A state is live in its window, in the next one if
-//           anything was counted in it, and, for readers whose clock reading is old by the time
+// window    the number of the window, modulo 128. A state is live in its window, in the next one
+//           if anything was counted in it, and, for readers whose clock reading is old by the time
 //           that they see the word, up to 32 windows before it. A sweep has to visit it within 64
 //           windows after that, before its number comes round.
-// current   counts of this window. A count stands for one token if the limit is at most 262,143,
-// and
-//           for `unit` tokens above that: then a request adds a count by chance, in proportion.
-// previous  counts of the last window: exact to 16,383, and above that a floating-point number with
-//           11 bits of mantissa, rounded up (by less than 0.05 %).
+// current   counts of this window. A count stands for one token if the limit is at most 262,143;
+//           above that for `unit` tokens, and a request adds a count by chance, in proportion.
+// previous  counts of the last window: exact to 16,383, and above that a floating-point number
+//           with 11 bits of mantissa, rounded up (by less than 0.05 %).
 //
-// Units: a tick is a microsecond. One count costs `interval` ticks, which is the period, and a
-// limit is `tolerance` = counts * period, so that the load is compared in whole numbers: below
-// 2^61, since 30 days are below 2^42 microseconds. Pure functions; what each is for stands in
-// zone/table.h.
+// Units: a tick is a microsecond. One count costs `interval` ticks, which is the period. A key may
+// owe `tolerance` ticks: the limit's counts, and one tick less than another count, so that
+// comparing with it rounds down without a division. All of it stays below 2^61, since 30 days are
+// below 2^42 microseconds. Pure functions; what each is for stands in zone/table.h.
 
 #pragma once
 
@@ -139,7 +139,7 @@ struct SlidingWindow {
   }
 
   static constexpr Ticks debt(const View& view) {
-    return view.current * view.period + view.previous * (view.period - view.offset);
+    return view.current * view.period + view.previous * (view.period - view.offset - 1);
   }
   static constexpr bool passes(const View& view, const weir_budget_t& budget, const Price& price) {
     return price.asked <= kMaxCount && debt(view) + price.asked * view.period <= budget.tolerance;
@@ -204,7 +204,7 @@ struct SlidingWindow {
 
   // The least offset at which `count` of the window before leaves `room` ticks.
   static constexpr Ticks faded(uint32_t count, Ticks room, Ticks period) {
-    return room >= count * period ? 0 : period - room / count;
+    return room >= count * (period - 1) ? 0 : period - 1 - room / count;
   }
 };
 
