@@ -74,6 +74,29 @@ def start_nginx(make_nginx):
     return lambda *args, **options: make_nginx(*args, **options).start()
 
 
+@pytest.fixture(params=["weir_limit", "limit_req"])
+def limiter(request):
+    """The directive's name, and nginx options for it. Text is renamed by the
+    one-word sed of the documentation."""
+    name = request.param
+
+    def rename(text):
+        return text.replace("weir_limit", name)
+
+    rename.plain = name == "limit_req"
+    rename.status = "limit_req_status 429;" if rename.plain else ""
+    return rename
+
+
+@pytest.fixture
+def start_limited(start_nginx, limiter):
+    """Starts an nginx whose limits are the limiter's."""
+    def start(http, inside, **options):
+        return start_nginx(limiter(http), limiter(inside) + limiter.status,
+                           module=not limiter.plain, **options)
+    return start
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item):
     outcome = yield

@@ -27,7 +27,8 @@ TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 ACCESS = ("$arg_id $status $weir_status $weir_limit_status $weir_zone"
           " $weir_country $weir_continent")
-PLAIN_ACCESS = "$arg_id $status"
+# The same places for limit_req's word, so that a test reads either.
+PLAIN_ACCESS = "$arg_id $status $limit_req_status $limit_req_status"
 
 REALIP = "set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;"
 
@@ -238,7 +239,7 @@ class Nginx:
 
     # ---- Logs ----
 
-    def _lines(self, name):
+    def lines(self, name):
         try:
             text = (self.dir / name).read_bytes()
         except FileNotFoundError:
@@ -247,7 +248,7 @@ class Nginx:
 
     def errors(self, pattern=""):
         """Lines of error.log that match a pattern."""
-        return [line for line in self._lines("error.log")
+        return [line for line in self.lines("error.log")
                 if re.search(pattern, line)]
 
     def wait_errors(self, pattern, count=1):
@@ -260,7 +261,7 @@ class Nginx:
     def access(self, identity):
         """The access-log line, in words, of the request with `?id=`."""
         def line():
-            found = [words for words in map(str.split, self._lines("access.log"))
+            found = [words for words in map(str.split, self.lines("access.log"))
                      if words and words[0] == identity]
             return found and found[-1]
 

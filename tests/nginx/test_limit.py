@@ -20,20 +20,6 @@ FIVE_OF_20 = [200] * 5 + [429] * 15
 REJECTED = r"limiting requests, excess: (5\.000|4\.9\d\d) by zone \"one\""
 
 
-@pytest.fixture(params=["weir_limit", "limit_req"])
-def limiter(request):
-    """The directive's name, and nginx options for it. Text is renamed by the
-    one-word sed of the documentation."""
-    name = request.param
-
-    def rename(text):
-        return text.replace("weir_limit", name)
-
-    rename.plain = name == "limit_req"
-    rename.status = "limit_req_status 429;" if rename.plain else ""
-    return rename
-
-
 @pytest.mark.parametrize("workers, listen", [
     (1, ""), (2, ""), (4, ""), (2, "reuseport"), (4, "reuseport")])
 def test_five_of_20_pass_with_any_number_of_workers(start_nginx, limiter,
