@@ -16,6 +16,7 @@ from typing import NamedTuple
 class Request(NamedTuple):
     path: str
     lines: list  # as received
+    body: bytes = b""  # HTTP only
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -72,11 +73,13 @@ def _http(stream, out, reply):
     lines = []
     while (line := stream.readline()) not in (b"\r\n", b""):
         lines.append(line.decode("latin-1").rstrip("\r\n"))
+    sent = b""
     for line in lines:
         name, _, value = line.partition(":")
         if name.lower() == "content-length":
-            stream.read(int(value))
-    status, extra = reply(Request(start[1] if len(start) > 1 else "", lines))
+            sent = _exactly(stream, int(value))
+    status, extra = reply(Request(start[1] if len(start) > 1 else "", lines,
+                                  sent))
     body = "\n".join(lines).encode("latin-1")
     head = [f"HTTP/1.1 {status} Recorded", "Content-Type: text/plain",
             f"Content-Length: {len(body)}", "Connection: close"]
