@@ -94,9 +94,10 @@ def read_response(stream, method="GET"):
 
 
 class Connection:
-    """A connection to a port of this machine, or to a unix socket's path."""
+    """A connection to a port of this machine, or to a unix socket's path.
+    `first` is sent ahead of all else, as PROXY protocol lines are."""
 
-    def __init__(self, where):
+    def __init__(self, where, first=b""):
         if isinstance(where, int):
             self.socket = socket.create_connection(("127.0.0.1", where), TIMEOUT)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -104,6 +105,7 @@ class Connection:
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(TIMEOUT)
             self.socket.connect(str(where))
+        self.socket.sendall(first)
         self.stream = self.socket.makefile("rb")
 
     def __enter__(self):

@@ -6,7 +6,8 @@ The environment says what is tested:
   WEIR_FIXTURE_DIR  small databases of all vendors' schemas
   WEIR_NGINX        the nginx binary; default: the one in the PATH
 
-Nothing is skipped: what is missing is a failure that says so.
+Nothing is skipped, but for HTTP/3, which few systems can speak: what is
+missing is a failure that says so.
 """
 
 import os
