@@ -11,6 +11,7 @@ streams that were open before still get their answers.
 import re
 import socket
 import subprocess
+import time
 
 import h2.config
 import h2.connection
@@ -41,7 +42,7 @@ class Connection:
     """`first` is sent ahead of all else, as PROXY protocol lines are."""
 
     def __init__(self, port, first=b""):
-        self.finished = []  # streams, in the order in which they ended
+        self.finished = {}  # stream: when it ended (monotonic), in that order
         self.goaway = False
         self._heads, self._bodies, self._resets = {}, {}, set()
         self._rest = b""
@@ -61,6 +62,9 @@ class Connection:
 
     def close(self):
         self.socket.close()
+
+    def fileno(self):  # for select()
+        return self.socket.fileno()
 
     # ---- Sending ----
 
@@ -90,7 +94,7 @@ class Connection:
             size = min(self.h2.local_flow_control_window(stream),
                        self.h2.max_outbound_frame_size)
             if size == 0:
-                self._receive()
+                self.receive()
                 continue
             self.h2.send_data(stream, data[:size])
             self._flush()
@@ -123,7 +127,8 @@ class Connection:
                 whole += frame
         return whole
 
-    def _receive(self):
+    def receive(self):
+        """Waits until something comes and takes it in."""
         for event in self.h2.receive_data(self._frames()):
             if isinstance(event, h2.events.ResponseReceived):
                 self._heads[event.stream_id] = event.headers
@@ -132,7 +137,7 @@ class Connection:
                 self.h2.acknowledge_received_data(
                     event.flow_controlled_length, event.stream_id)
             elif isinstance(event, h2.events.StreamEnded):
-                self.finished.append(event.stream_id)
+                self.finished[event.stream_id] = time.monotonic()
             elif isinstance(event, h2.events.StreamReset):
                 self._resets.add(event.stream_id)
         self._flush()
@@ -142,7 +147,7 @@ class Connection:
         while stream not in self.finished:
             if stream in self._resets:
                 raise Reset()
-            self._receive()
+            self.receive()
         head = dict(self._heads[stream])
         if ":status" not in head:
             raise Broken(f"no status: {head!r}")

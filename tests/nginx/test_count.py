@@ -110,8 +110,6 @@ RESPONSES = {
     "auth_request":
         (f"location / {{ {COUNT} auth_request /ask; }}" + ASK % "",
          "/", 401, 5),
-    "a limited auth_request":
-        ("location / { auth_request /ask; }" + ASK % COUNT, "/", 401, 5),
     "a limited request with a limited auth_request":
         (COUNT + "location / { auth_request /ask; }" + ASK % "", "/", 401, 5),
     "a page of its own":
@@ -159,6 +157,14 @@ def test_the_status_of_the_response_decides(serve, case):
     codes = statuses(nginx.port, 10, path, CLIENT)
     assert codes == ([status] * 5 + [429] * 5 if expected else [status] * 10)
     assert charged(nginx) == expected
+
+
+def test_a_limit_of_an_auth_request_counts_what_the_client_is_answered(serve):
+    """Its own refusal is an answer to nginx, which makes it the client's."""
+    nginx = serve("location / { auth_request /ask; }"
+                  + ASK % (COUNT + "weir_limit_status 403;"))
+    assert statuses(nginx.port, 8, "/", CLIENT) == [401] * 5 + [403] * 3
+    assert charged(nginx) == 5
 
 
 def test_requests_of_one_connection_are_judged_each_on_its_own(serve):

@@ -154,7 +154,7 @@ def test_streams_are_answered_in_the_order_of_their_charge(start_limited):
     with http2.Connection(nginx.port) as client:
         streams = [client.send("/", CLIENT) for _ in range(6)]
         assert [client.read(stream).status for stream in streams] == [200] * 6
-        assert client.finished == streams
+        assert list(client.finished) == streams
     assert nginx.errors(DELAYING)
 
 
