@@ -188,3 +188,18 @@ ngx_http_weir_country_entry(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
 
     return NGX_CONF_OK;
 }
+
+
+/* Which entry of the zone's weir_country_limits is this client's; -1: none. */
+
+int32_t
+ngx_http_weir_find_entry(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx,
+    ngx_http_weir_zone_t *zone)
+{
+    if (zone->country_limits == NULL) {
+        return -1;
+    }
+
+    return weir_country_map_find(zone->country_limits->map,
+                                 ngx_http_weir_country(r, ctx));
+}

@@ -1,25 +1,17 @@
 
 /*
- * The module itself: its place among nginx's phases, its variables, and the
- * request's context.
+ * The module itself: its place among nginx's phases, and the request's
+ * context.
  */
 
 #include "ngx_http_weir_module.h"
 
 
-static ngx_int_t ngx_http_weir_add_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_weir_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_weir_add_handler(ngx_conf_t *cf,
     ngx_http_phases phase, ngx_http_handler_pt handler, ngx_uint_t first);
 static ngx_int_t ngx_http_weir_init_process(ngx_cycle_t *cycle);
 static void ngx_http_weir_exit_process(ngx_cycle_t *cycle);
-
-static ngx_int_t ngx_http_weir_country_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_weir_status_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_weir_zone_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
 
 
 static ngx_http_module_t  ngx_http_weir_module_ctx = {
@@ -51,65 +43,6 @@ ngx_module_t  ngx_http_weir_module = {
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
-
-
-/*
- * No variable is cacheable: a country changes when realip, at a location's
- * level, changes the address, and a verdict comes late.
- */
-
-static ngx_http_variable_t  ngx_http_weir_variables[] = {
-
-    { ngx_string("weir_country"), NULL, ngx_http_weir_country_variable,
-      offsetof(weir_country_t, code), NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("weir_continent"), NULL, ngx_http_weir_country_variable,
-      offsetof(weir_country_t, continent), NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("weir_status"), NULL, ngx_http_weir_status_variable,
-      1, NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("weir_limit_status"), NULL, ngx_http_weir_status_variable,
-      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("weir_zone"), NULL, ngx_http_weir_zone_variable,
-      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-      ngx_http_null_variable
-};
-
-
-/* Indexed by weir_verdict_t; these are limit_req's words. */
-
-static ngx_str_t  ngx_http_weir_verdicts[] = {
-    ngx_null_string,
-    ngx_string("PASSED"),
-    ngx_string("DELAYED"),
-    ngx_string("REJECTED"),
-    ngx_string("DELAYED_DRY_RUN"),
-    ngx_string("REJECTED_DRY_RUN")
-};
-
-static ngx_str_t  ngx_http_weir_geo_denied = ngx_string("GEO_DENIED");
-
-
-static ngx_int_t
-ngx_http_weir_add_variables(ngx_conf_t *cf)
-{
-    ngx_http_variable_t  *var, *v;
-
-    for (v = ngx_http_weir_variables; v->name.len; v++) {
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (var == NULL) {
-            return NGX_ERROR;
-        }
-
-        var->get_handler = v->get_handler;
-        var->data = v->data;
-    }
-
-    return NGX_OK;
-}
 
 
 static ngx_int_t
@@ -278,85 +211,4 @@ ngx_http_weir_get_ctx(ngx_http_request_t *r)
     ngx_http_set_ctx(r->main, ctx, ngx_http_weir_module);
 
     return ctx;
-}
-
-
-static ngx_int_t
-ngx_http_weir_variable(ngx_http_variable_value_t *v, u_char *data, size_t len)
-{
-    if (len == 0) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-    v->len = len;
-    v->data = data;
-
-    return NGX_OK;
-}
-
-
-/* data is the offset of a two-letter code in weir_country_t */
-
-static ngx_int_t
-ngx_http_weir_country_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    ngx_http_weir_ctx_t  *ctx;
-
-    ctx = ngx_http_weir_get_ctx(r);
-    if (ctx == NULL) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_weir_variable(v,
-                               (u_char *) ngx_http_weir_country(r, ctx) + data,
-                               2);
-}
-
-
-/* data is 1 for $weir_status and 0 for $weir_limit_status */
-
-static ngx_int_t
-ngx_http_weir_status_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    ngx_str_t            *word;
-    ngx_http_weir_ctx_t  *ctx;
-
-    ctx = ngx_http_weir_find_ctx(r);
-    if (ctx == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    word = &ngx_http_weir_verdicts[ctx->limit_verdict];
-
-    if (data && ctx->geo_denied) {
-        word = &ngx_http_weir_geo_denied;
-
-    } else if (data && ctx->geo_evaluated && word->len == 0) {
-        word = &ngx_http_weir_verdicts[WEIR_PASSED];
-    }
-
-    return ngx_http_weir_variable(v, word->data, word->len);
-}
-
-
-static ngx_int_t
-ngx_http_weir_zone_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    ngx_http_weir_ctx_t  *ctx;
-
-    ctx = ngx_http_weir_find_ctx(r);
-    if (ctx == NULL || ctx->zone == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    return ngx_http_weir_variable(v, ctx->zone->data, ctx->zone->len);
 }

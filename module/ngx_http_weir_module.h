@@ -187,6 +187,10 @@ ngx_int_t ngx_http_weir_own(ngx_conf_t *cf, void *object,
 
 extern ngx_command_t  ngx_http_weir_commands[];
 
+/* ngx_http_weir_variables.c */
+
+ngx_int_t ngx_http_weir_add_variables(ngx_conf_t *cf);
+
 /* ngx_http_weir_parse.c */
 
 ngx_http_weir_place_t ngx_http_weir_place(ngx_conf_t *cf);
@@ -207,10 +211,16 @@ ngx_http_weir_zone_t *ngx_http_weir_zone_by_name(ngx_conf_t *cf,
 /* the two tags that a zone's shared memory may have */
 extern ngx_uint_t  ngx_http_weir_tags[2];
 
+/* ngx_http_weir_limit_conf.c */
+
+char *ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
 /* ngx_http_weir_country_limits.c */
 
 char *ngx_http_weir_country_limits(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+int32_t ngx_http_weir_find_entry(ngx_http_request_t *r,
+    ngx_http_weir_ctx_t *ctx, ngx_http_weir_zone_t *zone);
 
 /* ngx_http_weir_budget.c */
 
@@ -261,6 +271,11 @@ ngx_int_t ngx_http_weir_set_headers(ngx_http_request_t *r,
 /* ngx_http_weir_handler.c */
 
 ngx_int_t ngx_http_weir_handler(ngx_http_request_t *r);
+
+/* ngx_http_weir_limit.c */
+
+ngx_int_t ngx_http_weir_judge(ngx_http_request_t *r,
+    ngx_http_weir_loc_conf_t *wlcf, ngx_http_weir_ctx_t *ctx);
 
 extern weir_clock_t  ngx_http_weir_clock;
 

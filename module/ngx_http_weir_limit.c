@@ -1,0 +1,163 @@
+
+/*
+ * Judges a request under the limits of its location, all of them at once.
+ */
+
+#include "ngx_http_weir_module.h"
+
+
+static ngx_int_t ngx_http_weir_key(ngx_http_request_t *r,
+    ngx_http_weir_zone_t *zone, ngx_str_t *key);
+static void ngx_http_weir_log_limit(ngx_http_request_t *r,
+    ngx_http_weir_loc_conf_t *wlcf, weir_limit_t *limit, ngx_str_t *zone);
+
+
+weir_clock_t  ngx_http_weir_clock = { weir_monotonic_now, NULL };
+
+
+ngx_int_t
+ngx_http_weir_judge(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
+    ngx_http_weir_ctx_t *ctx)
+{
+    size_t                           deciding;
+    int32_t                          found;
+    ngx_int_t                        rc;
+    ngx_str_t                        key;
+    ngx_uint_t                       i, n;
+    weir_limit_t                    *limits, *limit;
+    ngx_http_weir_zone_t           **zones;
+    ngx_http_weir_limit_t          **conf;
+    ngx_http_weir_country_entry_t   *entry;
+
+    conf = wlcf->limits->elts;
+
+    limits = ngx_palloc(r->pool, wlcf->limits->nelts * sizeof(weir_limit_t));
+    zones = ngx_palloc(r->pool, wlcf->limits->nelts * sizeof(void *));
+    if (limits == NULL || zones == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    n = 0;
+
+    for (i = 0; i < wlcf->limits->nelts; i++) {
+        limit = &limits[n];
+        limit->budget = conf[i]->budget;
+
+        found = ngx_http_weir_find_entry(r, ctx, conf[i]->zone);
+
+        if (found >= 0) {
+            entry = conf[i]->zone->country_limits->entries.elts;
+
+            if (entry[found].off) {
+                continue;
+            }
+
+            limit->budget = conf[i]->country_budgets[found];
+        }
+
+        rc = ngx_http_weir_key(r, conf[i]->zone, &key);
+
+        if (rc == NGX_ERROR) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        if (rc == NGX_DECLINED) {
+            weir_zone_skip(conf[i]->zone->handle);
+            continue;
+        }
+
+        limit->zone = conf[i]->zone->handle;
+        limit->key = key.data;
+        limit->key_length = key.len;
+        limit->cost = 1;
+        limit->undelayed = WEIR_NODELAY;
+        limit->charge_later = 0;
+        limit->dry_run = wlcf->limit_dry_run || conf[i]->dry_run;
+        zones[n++] = conf[i]->zone;
+    }
+
+    if (n == 0) {
+        return NGX_DECLINED;
+    }
+
+    ctx->limit_verdict = weir_decide(limits, n, &ngx_http_weir_clock,
+                                     &deciding);
+    ctx->zone = &zones[deciding]->name;
+
+    if (ctx->limit_verdict == WEIR_PASSED) {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_weir_log_limit(r, wlcf, &limits[deciding], ctx->zone);
+
+    return ctx->limit_verdict == WEIR_REJECTED
+               ? (ngx_int_t) wlcf->limit_status : NGX_DECLINED;
+}
+
+
+/*
+ * The key under which the zone limits this request. NGX_DECLINED: none.
+ * A value that is the client's own address is cut to the zone's prefix.
+ */
+
+static ngx_int_t
+ngx_http_weir_key(ngx_http_request_t *r, ngx_http_weir_zone_t *zone,
+    ngx_str_t *key)
+{
+    void    *addr;
+    u_char  *masked;
+    size_t   len;
+
+    if (ngx_http_complex_value(r, &zone->key, key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (key->len == 0) {
+        return NGX_DECLINED;
+    }
+
+    if (key->len > 65535) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "the value of the \"%V\" key "
+                      "is more than 65535 bytes: \"%V\"",
+                      &zone->key.value, key);
+        return NGX_DECLINED;
+    }
+
+    len = ngx_http_weir_address(r->connection, &addr);
+
+    if (len == 0
+        || key->len != len
+        || ngx_memcmp(key->data, addr, len) != 0)
+    {
+        return NGX_OK;
+    }
+
+    masked = ngx_pnalloc(r->pool, 16);
+    if (masked == NULL) {
+        return NGX_ERROR;
+    }
+
+    key->len = weir_client_key(addr, len, zone->ipv4_prefix,
+                               zone->ipv6_prefix, masked);
+    key->data = masked;
+
+    return NGX_OK;
+}
+
+
+/* The text is limit_req's, so that filters made for it go on working. */
+
+static void
+ngx_http_weir_log_limit(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
+    weir_limit_t *limit, ngx_str_t *zone)
+{
+    uint64_t  excess;
+
+    excess = weir_limit_excess(limit);
+
+    ngx_log_error(wlcf->limit_log_level, r->connection->log, 0,
+                  "limiting requests%s, excess: %uL.%03uL by zone \"%V\"",
+                  limit->verdict == WEIR_REJECTED_DRY_RUN ? ", dry run" : "",
+                  excess / 1000, excess % 1000, zone);
+}

@@ -1,0 +1,155 @@
+
+/*
+ * weir_limit: its parameters.
+ */
+
+#include "ngx_http_weir_module.h"
+
+
+char *
+ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_weir_loc_conf_t *wlcf = conf;
+
+    ngx_int_t                   burst;
+    ngx_str_t                  *value, s;
+    ngx_uint_t                  i;
+    ngx_http_weir_limit_t      *limit, **slot;
+    ngx_http_weir_main_conf_t  *wmcf;
+
+    value = cf->args->elts;
+
+    if (wlcf->limits == NULL
+        || (wlcf->limits != NGX_CONF_UNSET_PTR
+            && ngx_strcmp(value[1].data, "off") == 0))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"weir_limit off\" is given beside another "
+                           "\"weir_limit\", expected it alone at its level");
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_strcmp(value[1].data, "off") == 0 && cf->args->nelts == 2) {
+        wlcf->limits = NULL;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_http_weir_check_repeated(cf, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    limit = ngx_pcalloc(cf->pool, sizeof(ngx_http_weir_limit_t));
+    if (limit == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    limit->place = ngx_http_weir_place(cf);
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "zone=", 5) == 0) {
+            s.data = value[i].data + 5;
+            s.len = value[i].len - 5;
+
+            limit->zone = ngx_http_weir_zone_by_name(cf, &s);
+            if (limit->zone == NULL) {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "burst=", 6) == 0) {
+
+            burst = ngx_http_weir_parse_number(cf, &value[i], 1,
+                                               NGX_HTTP_WEIR_MAX_BURST);
+            if (burst == NGX_ERROR) {
+                return NGX_CONF_ERROR;
+            }
+
+            limit->burst = burst;
+            continue;
+        }
+
+        if (ngx_strcmp(value[i].data, "nodelay") == 0) {
+            limit->nodelay = 1;
+            continue;
+        }
+
+        if (ngx_strcmp(value[i].data, "dry_run") == 0) {
+            limit->dry_run = 1;
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "delay=", 6) == 0
+            || ngx_strncmp(value[i].data, "rate=", 5) == 0
+            || ngx_strncmp(value[i].data, "cost=", 5) == 0
+            || ngx_strncmp(value[i].data, "count=", 6) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "parameter \"%V\" of \"weir_limit\" "
+                               "is not supported by this version, expected "
+                               "\"zone=\", \"burst=\", \"nodelay\" "
+                               "or \"dry_run\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" of \"weir_limit\", "
+                           "expected \"zone=NAME\", \"burst=NUMBER\", "
+                           "\"nodelay\" or \"dry_run\"", &value[i]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (limit->zone == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"weir_limit\" names no zone, "
+                           "expected \"zone=NAME\"");
+        return NGX_CONF_ERROR;
+    }
+
+    if (limit->burst && !limit->nodelay) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"burst=%ui\" without \"nodelay\" (delaying "
+                           "requests) is not supported by this version, "
+                           "expected \"nodelay\" as well", limit->burst);
+        return NGX_CONF_ERROR;
+    }
+
+    if (wlcf->limits == NGX_CONF_UNSET_PTR) {
+        wlcf->limits = ngx_array_create(cf->pool, 2, sizeof(void *));
+        if (wlcf->limits == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    slot = wlcf->limits->elts;
+
+    for (i = 0; i < wlcf->limits->nelts; i++) {
+        if (slot[i]->zone == limit->zone) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "zone \"%V\" is used twice at one level, "
+                               "expected one \"weir_limit\" for each zone",
+                               &limit->zone->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    slot = ngx_array_push(wlcf->limits);
+    if (slot == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *slot = limit;
+
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_weir_module);
+
+    slot = ngx_array_push(&wmcf->limits);
+    if (slot == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *slot = limit;
+
+    return NGX_CONF_OK;
+}
