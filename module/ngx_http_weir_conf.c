@@ -15,6 +15,8 @@ static char *ngx_http_weir_geo_status(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_weir_log_level_slot(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_weir_bypass(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_weir_not_supported(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
@@ -63,6 +65,9 @@ ngx_command_t  ngx_http_weir_commands[] = {
     ngx_http_weir_loc("weir_limit_dry_run", NGX_CONF_FLAG,
                       ngx_conf_set_flag_slot, limit_dry_run),
 
+    ngx_http_weir_loc("weir_bypass", NGX_CONF_1MORE,
+                      ngx_http_weir_bypass, bypass),
+
     ngx_http_weir_loc("weir_geo_allow", NGX_CONF_1MORE,
                       ngx_http_weir_geo_filter, filter),
 
@@ -78,7 +83,6 @@ ngx_command_t  ngx_http_weir_commands[] = {
     ngx_http_weir_loc("weir_geo_header", NGX_CONF_TAKE2,
                       ngx_http_weir_geo_header, headers),
 
-    ngx_http_weir_later("weir_bypass"),
     ngx_http_weir_later("weir_limit_headers"),
     ngx_http_weir_later("weir_geo_source"),
     ngx_http_weir_later("weir_geo_dry_run"),
@@ -154,6 +158,7 @@ ngx_http_weir_create_loc_conf(ngx_conf_t *cf)
     wlcf->limit_status = NGX_CONF_UNSET_UINT;
     wlcf->limit_log_level = NGX_CONF_UNSET_UINT;
     wlcf->limit_dry_run = NGX_CONF_UNSET;
+    wlcf->bypass = NGX_CONF_UNSET_PTR;
     wlcf->geo_status = NGX_CONF_UNSET_UINT;
     wlcf->geo_headers = NGX_CONF_UNSET;
     wlcf->headers = NGX_CONF_UNSET_PTR;
@@ -163,8 +168,9 @@ ngx_http_weir_create_loc_conf(ngx_conf_t *cf)
 
 
 /*
- * Limits, allow and deny lists together, and headers are each inherited only
- * as a whole, by levels that have none of their own, as nginx's own are.
+ * Limits, bypasses, allow and deny lists together, and headers are each
+ * inherited only as a whole, by levels that have none of their own, as nginx's
+ * own are.
  */
 
 char *
@@ -179,6 +185,7 @@ ngx_http_weir_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->limit_log_level, prev->limit_log_level,
                               NGX_LOG_ERR);
     ngx_conf_merge_value(conf->limit_dry_run, prev->limit_dry_run, 0);
+    ngx_conf_merge_ptr_value(conf->bypass, prev->bypass, NULL);
 
     if (conf->filter == NULL) {
         conf->filter = prev->filter;
@@ -296,6 +303,29 @@ ngx_http_weir_log_level_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                        &value[1], &cmd->name);
 
     return NGX_CONF_ERROR;
+}
+
+
+/* weir_bypass $variable ...;  What has no variable would bypass all or none. */
+
+static char *
+ngx_http_weir_bypass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        if (ngx_http_script_variables_count(&value[i]) == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" in \"weir_bypass\" is no variable, "
+                               "expected \"$variable\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return ngx_http_set_predicate_slot(cf, cmd, conf);
 }
 
 

@@ -304,27 +304,3 @@ ngx_http_weir_country(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx)
 
     return &ctx->country;
 }
-
-
-/* The client's address in binary: 4 or 16 bytes; 0 if it has none (unix:). */
-
-size_t
-ngx_http_weir_address(ngx_connection_t *c, void **addr)
-{
-    switch (c->sockaddr->sa_family) {
-
-#if (NGX_HAVE_INET6)
-    case AF_INET6:
-        *addr = &((struct sockaddr_in6 *) c->sockaddr)->sin6_addr;
-        return 16;
-#endif
-
-    case AF_INET:
-        *addr = &((struct sockaddr_in *) c->sockaddr)->sin_addr;
-        return 4;
-
-    default:
-        *addr = NULL;
-        return 0;
-    }
-}

@@ -1,12 +1,14 @@
 
 /*
  * A request's way through, in the PREACCESS phase, after realip:
- * country -> geo filter -> limits -> headers for the upstream.
+ * bypass -> geo filter -> limits -> headers for the upstream.
  */
 
 #include "ngx_http_weir_module.h"
 
 
+static ngx_int_t ngx_http_weir_control(ngx_http_request_t *r,
+    ngx_http_weir_loc_conf_t *wlcf, ngx_http_weir_ctx_t *ctx);
 static ngx_int_t ngx_http_weir_filter(ngx_http_request_t *r,
     ngx_http_weir_loc_conf_t *wlcf, ngx_http_weir_ctx_t *ctx);
 static ngx_int_t ngx_http_weir_deny(ngx_http_request_t *r,
@@ -39,25 +41,56 @@ ngx_http_weir_handler(ngx_http_request_t *r)
     /* A denied request has had its answer; this is error_page's redirect. */
 
     if (!ctx->geo_denied) {
-
-        /* as nginx's access rules: at each pass, but not for subrequests */
-
-        if (r == r->main) {
-            rc = ngx_http_weir_filter(r, wlcf, ctx);
-            if (rc != NGX_DECLINED) {
-                return rc;
-            }
-        }
-
-        if (wlcf->limits && ctx->limit_verdict == WEIR_NONE) {
-            rc = ngx_http_weir_judge(r, wlcf, ctx);
-            if (rc != NGX_DECLINED) {
-                return rc;
-            }
+        rc = ngx_http_weir_control(r, wlcf, ctx);
+        if (rc != NGX_DECLINED) {
+            return rc;
         }
     }
 
     return ngx_http_weir_set_headers(r, ctx);
+}
+
+
+/*
+ * What may stop the request: filters, as nginx's access rules at each pass but
+ * not for subrequests; limits, once.  weir_bypass goes for the location at
+ * hand, so that limits met behind a redirect may apply where it doesn't.
+ */
+
+static ngx_int_t
+ngx_http_weir_control(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
+    ngx_http_weir_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    if (wlcf->limits == NULL && (wlcf->filter == NULL || r != r->main)) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_test_predicates(r, wlcf->bypass);
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->bypassed = (rc == NGX_DECLINED);
+
+    if (ctx->bypassed) {
+        return NGX_DECLINED;
+    }
+
+    if (r == r->main) {
+        rc = ngx_http_weir_filter(r, wlcf, ctx);
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
+
+    if (wlcf->limits == NULL || ctx->limit_verdict != WEIR_NONE) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_weir_judge(r, wlcf, ctx);
 }
 
 

@@ -6,8 +6,6 @@
 #include "ngx_http_weir_module.h"
 
 
-static ngx_int_t ngx_http_weir_key(ngx_http_request_t *r,
-    ngx_http_weir_zone_t *zone, ngx_str_t *key);
 static void ngx_http_weir_log_limit(ngx_http_request_t *r,
     ngx_http_weir_loc_conf_t *wlcf, weir_limit_t *limit, ngx_str_t *zone);
 
@@ -92,57 +90,6 @@ ngx_http_weir_judge(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
 
     return ctx->limit_verdict == WEIR_REJECTED
                ? (ngx_int_t) wlcf->limit_status : NGX_DECLINED;
-}
-
-
-/*
- * The key under which the zone limits this request. NGX_DECLINED: none.
- * A value that is the client's own address is cut to the zone's prefix.
- */
-
-static ngx_int_t
-ngx_http_weir_key(ngx_http_request_t *r, ngx_http_weir_zone_t *zone,
-    ngx_str_t *key)
-{
-    void    *addr;
-    u_char  *masked;
-    size_t   len;
-
-    if (ngx_http_complex_value(r, &zone->key, key) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (key->len == 0) {
-        return NGX_DECLINED;
-    }
-
-    if (key->len > 65535) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "the value of the \"%V\" key "
-                      "is more than 65535 bytes: \"%V\"",
-                      &zone->key.value, key);
-        return NGX_DECLINED;
-    }
-
-    len = ngx_http_weir_address(r->connection, &addr);
-
-    if (len == 0
-        || key->len != len
-        || ngx_memcmp(key->data, addr, len) != 0)
-    {
-        return NGX_OK;
-    }
-
-    masked = ngx_pnalloc(r->pool, 16);
-    if (masked == NULL) {
-        return NGX_ERROR;
-    }
-
-    key->len = weir_client_key(addr, len, zone->ipv4_prefix,
-                               zone->ipv6_prefix, masked);
-    key->data = masked;
-
-    return NGX_OK;
 }
 
 

@@ -140,6 +140,8 @@ typedef struct {
     ngx_uint_t                          limit_log_level;
     ngx_flag_t                          limit_dry_run;
 
+    ngx_array_t                        *bypass; /* predicates */
+
     ngx_http_weir_filter_t             *filter;
     ngx_uint_t                          geo_status;
 
@@ -165,6 +167,7 @@ typedef struct {
 
     unsigned                            geo_evaluated:1;
     unsigned                            geo_denied:1;
+    unsigned                            bypassed:1;
     unsigned                            headers_stripped:1;
     unsigned                            headers_set:1;
 } ngx_http_weir_ctx_t;
@@ -248,7 +251,13 @@ ngx_int_t ngx_http_weir_check_geo(ngx_conf_t *cf,
     ngx_http_weir_main_conf_t *wmcf);
 weir_country_t *ngx_http_weir_country(ngx_http_request_t *r,
     ngx_http_weir_ctx_t *ctx);
+
+/* ngx_http_weir_key.c */
+
 size_t ngx_http_weir_address(ngx_connection_t *c, void **addr);
+ngx_int_t ngx_http_weir_client(ngx_http_request_t *r, ngx_str_t *client);
+ngx_int_t ngx_http_weir_key(ngx_http_request_t *r, ngx_http_weir_zone_t *zone,
+    ngx_str_t *key);
 
 /* ngx_http_weir_header_conf.c */
 

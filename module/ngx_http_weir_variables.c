@@ -13,11 +13,13 @@ static ngx_int_t ngx_http_weir_status_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_weir_zone_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_weir_client_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 
 
 /*
- * No variable is cacheable: a country changes when realip, at a location's
- * level, changes the address, and a verdict comes late.
+ * No variable is cacheable: realip may change the address, and with it the
+ * country, at a location's level, and a verdict comes late.
  */
 
 static ngx_http_variable_t  ngx_http_weir_variables[] = {
@@ -37,6 +39,9 @@ static ngx_http_variable_t  ngx_http_weir_variables[] = {
     { ngx_string("weir_zone"), NULL, ngx_http_weir_zone_variable,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
+    { ngx_string("weir_client"), NULL, ngx_http_weir_client_variable,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
       ngx_http_null_variable
 };
 
@@ -53,6 +58,7 @@ static ngx_str_t  ngx_http_weir_verdicts[] = {
 };
 
 static ngx_str_t  ngx_http_weir_geo_denied = ngx_string("GEO_DENIED");
+static ngx_str_t  ngx_http_weir_bypassed = ngx_string("BYPASSED");
 
 
 ngx_int_t
@@ -131,6 +137,9 @@ ngx_http_weir_status_variable(ngx_http_request_t *r,
     if (data && ctx->geo_denied) {
         word = &ngx_http_weir_geo_denied;
 
+    } else if (word->len == 0 && ctx->bypassed) {
+        word = &ngx_http_weir_bypassed;
+
     } else if (data && ctx->geo_evaluated && word->len == 0) {
         word = &ngx_http_weir_verdicts[WEIR_PASSED];
     }
@@ -152,4 +161,18 @@ ngx_http_weir_zone_variable(ngx_http_request_t *r,
     }
 
     return ngx_http_weir_variable(v, ctx->zone->data, ctx->zone->len);
+}
+
+
+static ngx_int_t
+ngx_http_weir_client_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t  client;
+
+    if (ngx_http_weir_client(r, &client) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_weir_variable(v, client.data, client.len);
 }

@@ -177,14 +177,21 @@ GEO = [
       for name in ("X From", "X:From", "", "X\tFrom", "X-Fröm")),
 ]
 
+BYPASSES = [
+    ("weir_bypass;", "weir_bypass", "arguments"),
+    *((f"server {{\nweir_bypass {words}; #<\n}}", word, EXPECTED)
+      for words, word in (("off", "off"), ("1", "1"), ("''", ""),
+                          ("$arg_a on", "on"))),
+]
+
 NOT_SUPPORTED = [
     *((f"{words};", words.split()[0], UNSUPPORTED) for words in (
-        "weir_bypass $arg_x", "weir_limit_headers ietf",
+        "weir_limit_headers ietf",
         "weir_geo_source $arg_address", "weir_geo_dry_run on",
         "weir_geo_override 10.0.0.0/8 KR", "weir_geo_log_level info",
         "weir_geo_variable $city city.names.en")),
-    ("server { location / {\nweir_bypass $arg_x; #<\n} }", "weir_bypass",
-     UNSUPPORTED),
+    ("server { location / {\nweir_limit_headers off; #<\n} }",
+     "weir_limit_headers", UNSUPPORTED),
     (zone_with("rate=1r/s algorithm=sliding_window"),
      "algorithm=sliding_window|sliding_window", UNSUPPORTED),
     *((limit(f"zone=one {words}"), word, UNSUPPORTED) for words, word in (
@@ -203,6 +210,7 @@ CASES = [("database", *case) for case in DATABASES] + \
     [("limit", *case) for case in LIMITS] + \
     [("country", *case) for case in COUNTRIES] + \
     [("geo", *case) for case in GEO] + \
+    [("bypass", *case) for case in BYPASSES] + \
     [("unsupported", *case) for case in NOT_SUPPORTED]
 
 
@@ -296,6 +304,7 @@ GOOD = {
     "all levels": ZONE + DB + "%s server { %s location / { %s } }" % ((
         "weir_limit zone=one burst=1 nodelay dry_run; weir_limit_status 444;"
         " weir_limit_log_level notice; weir_limit_dry_run off; weir_geo_deny KP;"
+        " weir_bypass $arg_a $http_b$arg_c; weir_bypass $arg_d;"
         " weir_geo_allow all; weir_geo_status 451; weir_geo_headers on;"
         " weir_geo_header X-From $weir_country;",) * 3),
     "off": ZONE + "weir_limit off; server { weir_limit off; }",
