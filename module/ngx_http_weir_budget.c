@@ -112,17 +112,6 @@ ngx_http_weir_collect_quotas(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
                 continue;
             }
 
-            if (entries[j].quota.burst && !limits[i]->nodelay) {
-                ngx_http_weir_error_at(cf, &limits[i]->place,
-                                       "\"burst=%uD\" of a country in "
-                                       "\"weir_country_limits\" of zone "
-                                       "\"%V\" without \"nodelay\" (delaying "
-                                       "requests) is not supported by this "
-                                       "version, expected \"nodelay\" here",
-                                       entries[j].quota.burst, &zone->name);
-                return NGX_ERROR;
-            }
-
             quota = ngx_http_weir_quota(limits[i], &entries[j]);
 
             if (ngx_http_weir_add_quota(cf, quotas, quota, &limits[i]->place)

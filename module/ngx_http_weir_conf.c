@@ -184,6 +184,10 @@ ngx_http_weir_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               NGX_HTTP_TOO_MANY_REQUESTS);
     ngx_conf_merge_uint_value(conf->limit_log_level, prev->limit_log_level,
                               NGX_LOG_ERR);
+
+    conf->delay_log_level = conf->limit_log_level == NGX_LOG_INFO
+                                ? NGX_LOG_INFO : conf->limit_log_level + 1;
+
     ngx_conf_merge_value(conf->limit_dry_run, prev->limit_dry_run, 0);
     ngx_conf_merge_ptr_value(conf->bypass, prev->bypass, NULL);
 

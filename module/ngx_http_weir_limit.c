@@ -6,7 +6,9 @@
 #include "ngx_http_weir_module.h"
 
 
-static void ngx_http_weir_log_limit(ngx_http_request_t *r,
+static void ngx_http_weir_log_rejected(ngx_http_request_t *r,
+    ngx_http_weir_loc_conf_t *wlcf, weir_limit_t *limit, ngx_str_t *zone);
+static void ngx_http_weir_log_delayed(ngx_http_request_t *r,
     ngx_http_weir_loc_conf_t *wlcf, weir_limit_t *limit, ngx_str_t *zone);
 
 
@@ -68,7 +70,7 @@ ngx_http_weir_judge(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
         limit->key = key.data;
         limit->key_length = key.len;
         limit->cost = 1;
-        limit->undelayed = WEIR_NODELAY;
+        limit->undelayed = conf[i]->undelayed;
         limit->charge_later = 0;
         limit->dry_run = wlcf->limit_dry_run || conf[i]->dry_run;
         zones[n++] = conf[i]->zone;
@@ -82,22 +84,39 @@ ngx_http_weir_judge(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
                                      &deciding);
     ctx->zone = &zones[deciding]->name;
 
-    if (ctx->limit_verdict == WEIR_PASSED) {
+    switch (ctx->limit_verdict) {
+
+    case WEIR_PASSED:
         return NGX_DECLINED;
+
+    case WEIR_REJECTED:
+    case WEIR_REJECTED_DRY_RUN:
+        ngx_http_weir_log_rejected(r, wlcf, &limits[deciding], ctx->zone);
+        break;
+
+    default: /* WEIR_DELAYED, WEIR_DELAYED_DRY_RUN */
+        ngx_http_weir_log_delayed(r, wlcf, &limits[deciding], ctx->zone);
     }
 
-    ngx_http_weir_log_limit(r, wlcf, &limits[deciding], ctx->zone);
+    switch (ctx->limit_verdict) {
 
-    return ctx->limit_verdict == WEIR_REJECTED
-               ? (ngx_int_t) wlcf->limit_status : NGX_DECLINED;
+    case WEIR_REJECTED:
+        return wlcf->limit_status;
+
+    case WEIR_DELAYED:
+        return ngx_http_weir_delay(r, weir_limit_delay(&limits[deciding]));
+
+    default: /* a dry run */
+        return NGX_DECLINED;
+    }
 }
 
 
-/* The text is limit_req's, so that filters made for it go on working. */
+/* The texts are limit_req's, so that filters made for it go on working. */
 
 static void
-ngx_http_weir_log_limit(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
-    weir_limit_t *limit, ngx_str_t *zone)
+ngx_http_weir_log_rejected(ngx_http_request_t *r,
+    ngx_http_weir_loc_conf_t *wlcf, weir_limit_t *limit, ngx_str_t *zone)
 {
     uint64_t  excess;
 
@@ -106,5 +125,20 @@ ngx_http_weir_log_limit(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
     ngx_log_error(wlcf->limit_log_level, r->connection->log, 0,
                   "limiting requests%s, excess: %uL.%03uL by zone \"%V\"",
                   limit->verdict == WEIR_REJECTED_DRY_RUN ? ", dry run" : "",
+                  excess / 1000, excess % 1000, zone);
+}
+
+
+static void
+ngx_http_weir_log_delayed(ngx_http_request_t *r,
+    ngx_http_weir_loc_conf_t *wlcf, weir_limit_t *limit, ngx_str_t *zone)
+{
+    uint64_t  excess;
+
+    excess = weir_limit_excess(limit);
+
+    ngx_log_error(wlcf->delay_log_level, r->connection->log, 0,
+                  "delaying request%s, excess: %uL.%03uL, by zone \"%V\"",
+                  limit->verdict == WEIR_DELAYED_DRY_RUN ? ", dry run" : "",
                   excess / 1000, excess % 1000, zone);
 }

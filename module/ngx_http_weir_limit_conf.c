@@ -11,8 +11,8 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_weir_loc_conf_t *wlcf = conf;
 
-    ngx_int_t                   burst;
-    ngx_str_t                  *value, s;
+    ngx_int_t                   n;
+    ngx_str_t                  *value, *delay, s;
     ngx_uint_t                  i;
     ngx_http_weir_limit_t      *limit, **slot;
     ngx_http_weir_main_conf_t  *wmcf;
@@ -44,6 +44,7 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     limit->place = ngx_http_weir_place(cf);
+    delay = NULL;
 
     for (i = 1; i < cf->args->nelts; i++) {
 
@@ -61,18 +62,40 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (ngx_strncmp(value[i].data, "burst=", 6) == 0) {
 
-            burst = ngx_http_weir_parse_number(cf, &value[i], 1,
-                                               NGX_HTTP_WEIR_MAX_BURST);
-            if (burst == NGX_ERROR) {
+            n = ngx_http_weir_parse_number(cf, &value[i], 1,
+                                           NGX_HTTP_WEIR_MAX_BURST);
+            if (n == NGX_ERROR) {
                 return NGX_CONF_ERROR;
             }
 
-            limit->burst = burst;
+            limit->burst = n;
             continue;
         }
 
-        if (ngx_strcmp(value[i].data, "nodelay") == 0) {
-            limit->nodelay = 1;
+        if (ngx_strncmp(value[i].data, "delay=", 6) == 0
+            || ngx_strcmp(value[i].data, "nodelay") == 0)
+        {
+            if (delay) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "\"%V\" is given beside \"%V\", "
+                                   "expected one of them", &value[i], delay);
+                return NGX_CONF_ERROR;
+            }
+
+            delay = &value[i];
+
+            if (delay->data[0] == 'n') {
+                limit->undelayed = WEIR_NODELAY;
+                continue;
+            }
+
+            n = ngx_http_weir_parse_number(cf, delay, 1,
+                                           NGX_HTTP_WEIR_MAX_BURST);
+            if (n == NGX_ERROR) {
+                return NGX_CONF_ERROR;
+            }
+
+            limit->undelayed = n;
             continue;
         }
 
@@ -81,23 +104,23 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
-        if (ngx_strncmp(value[i].data, "delay=", 6) == 0
-            || ngx_strncmp(value[i].data, "rate=", 5) == 0
+        if (ngx_strncmp(value[i].data, "rate=", 5) == 0
             || ngx_strncmp(value[i].data, "cost=", 5) == 0
             || ngx_strncmp(value[i].data, "count=", 6) == 0)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "parameter \"%V\" of \"weir_limit\" "
                                "is not supported by this version, expected "
-                               "\"zone=\", \"burst=\", \"nodelay\" "
-                               "or \"dry_run\"", &value[i]);
+                               "\"zone=\", \"burst=\", \"nodelay\", "
+                               "\"delay=\" or \"dry_run\"", &value[i]);
             return NGX_CONF_ERROR;
         }
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\" of \"weir_limit\", "
                            "expected \"zone=NAME\", \"burst=NUMBER\", "
-                           "\"nodelay\" or \"dry_run\"", &value[i]);
+                           "\"nodelay\", \"delay=NUMBER\" "
+                           "or \"dry_run\"", &value[i]);
         return NGX_CONF_ERROR;
     }
 
@@ -105,14 +128,6 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"weir_limit\" names no zone, "
                            "expected \"zone=NAME\"");
-        return NGX_CONF_ERROR;
-    }
-
-    if (limit->burst && !limit->nodelay) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"burst=%ui\" without \"nodelay\" (delaying "
-                           "requests) is not supported by this version, "
-                           "expected \"nodelay\" as well", limit->burst);
         return NGX_CONF_ERROR;
     }
 

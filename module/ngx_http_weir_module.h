@@ -77,8 +77,8 @@ typedef struct {
 
 typedef struct {
     ngx_http_weir_zone_t               *zone;
-    ngx_uint_t                          burst;
-    unsigned                            nodelay:1;
+    uint32_t                            burst;
+    uint32_t                            undelayed; /* of the burst */
     unsigned                            dry_run:1;
     ngx_http_weir_place_t               place;
 
@@ -138,6 +138,7 @@ typedef struct {
     ngx_array_t                        *limits;  /* ngx_http_weir_limit_t * */
     ngx_uint_t                          limit_status;
     ngx_uint_t                          limit_log_level;
+    ngx_uint_t                          delay_log_level; /* one lower */
     ngx_flag_t                          limit_dry_run;
 
     ngx_array_t                        *bypass; /* predicates */
@@ -280,6 +281,10 @@ ngx_int_t ngx_http_weir_set_headers(ngx_http_request_t *r,
 /* ngx_http_weir_handler.c */
 
 ngx_int_t ngx_http_weir_handler(ngx_http_request_t *r);
+
+/* ngx_http_weir_delay.c */
+
+ngx_int_t ngx_http_weir_delay(ngx_http_request_t *r, uint64_t delay);
 
 /* ngx_http_weir_limit.c */
 

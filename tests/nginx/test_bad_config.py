@@ -101,6 +101,13 @@ LIMITS = [
     (limit("burst=5 nodelay"), "zone|weir_limit", EXPECTED),
     *((limit(f"zone=one burst={burst} nodelay"), f"(burst=)?{burst}", EXPECTED)
       for burst in ("0", "-1", "x", "", "5x", "4294967296", "1e3")),
+    *((limit(f"zone=one burst=5 delay={delay}"), f"(delay=)?{delay}", EXPECTED)
+      for delay in ("0", "-1", "x", "", "5x", "4294967296", "1e3")),
+    *((limit(f"zone=one burst=5 {words}"), word, "delay=3.*nodelay|nodelay.*delay=3")
+      for words in ("delay=3 nodelay", "nodelay delay=3")
+      for word in ("delay=3", "nodelay")),
+    (limit("zone=one burst=5 delay=3 delay=4"), "delay=4", "twice"),
+    (limit("zone=one burst=5 nodelay nodelay"), "nodelay", "twice"),
     (limit("zone=one burst=5 nodely"), "nodely", EXPECTED),
     (limit("zone=one colour=red"), "colour=red", EXPECTED),
     (limit("off zone=one"), "zone=one|off", EXPECTED),
@@ -195,14 +202,10 @@ NOT_SUPPORTED = [
     (zone_with("rate=1r/s algorithm=sliding_window"),
      "algorithm=sliding_window|sliding_window", UNSUPPORTED),
     *((limit(f"zone=one {words}"), word, UNSUPPORTED) for words, word in (
-        ("burst=5", "burst=5|burst|nodelay"),
-        ("burst=5 delay=3", "delay=3|delay"),
         ("rate=$arg_r", r"rate=\$arg_r|rate"),
         ("cost=$arg_c", r"cost=\$arg_c|cost"),
         ("count=401,403", "count=401,403|count"))),
     ("weir_geo_db @maxmind@ reload=30s;", "reload=30s|reload", UNSUPPORTED),
-    (ZONE + DB + "weir_country_limits zone=one { KR rate=1r/s burst=5; }\n"
-     "server {\nweir_limit zone=one; #<\n}", "burst=5|nodelay", UNSUPPORTED),
 ]
 
 CASES = [("database", *case) for case in DATABASES] + \
@@ -298,9 +301,11 @@ GOOD = {
         "KR JP rate=1r/s burst=0", "EU rate=1r/s burst=9", "XK off", "KP deny",
         "continent:AF rate=5r/h", "XX rate=1r/s", "UK off", "default rate=3r/s"),
     "a table without default": table("KR off"),
-    "a quota without nodelay": ZONE + DB + "weir_country_limits zone=one {"
-                               " KR rate=1r/s burst=0; JP rate=2r/s; }"
-                               "server { weir_limit zone=one; }",
+    "a country's burst, and none here": table("KR rate=1r/s burst=5").replace(
+        "burst=5 nodelay", ""),
+    "some of the burst without delay": ZONE + USE.replace("nodelay", "delay=3"),
+    "more than the burst without delay": ZONE + USE.replace("nodelay", "delay=9"),
+    "no burst to delay": ZONE + USE.replace("burst=5 nodelay", "delay=3"),
     "all levels": ZONE + DB + "%s server { %s location / { %s } }" % ((
         "weir_limit zone=one burst=1 nodelay dry_run; weir_limit_status 444;"
         " weir_limit_log_level notice; weir_limit_dry_run off; weir_geo_deny KP;"
@@ -333,8 +338,8 @@ def test_a_limit_req_configuration_is_accepted_but_for_one_word(check):
     limit_req_log_level warn;
     server {
         limit_req zone=one burst=5 nodelay;
-        limit_req zone=perserver burst=10 nodelay;
-        location /search/ { limit_req zone=one burst=5 nodelay; limit_req_dry_run on; }
+        limit_req zone=perserver burst=10;
+        location /search/ { limit_req zone=one burst=5 delay=2; limit_req_dry_run on; }
     }"""
     for words in (text, text.replace("limit_req", "weir_limit")):
         _, _, code, said = check(words + "\n")
