@@ -19,15 +19,13 @@ ngx_int_t
 ngx_http_weir_judge(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
     ngx_http_weir_ctx_t *ctx)
 {
-    size_t                           deciding;
-    int32_t                          found;
-    ngx_int_t                        rc;
-    ngx_str_t                        key;
-    ngx_uint_t                       i, n;
-    weir_limit_t                    *limits, *limit;
-    ngx_http_weir_zone_t           **zones;
-    ngx_http_weir_limit_t          **conf;
-    ngx_http_weir_country_entry_t   *entry;
+    size_t                   deciding;
+    ngx_int_t                rc;
+    ngx_str_t                key;
+    ngx_uint_t               i, n;
+    weir_limit_t            *limits, *limit;
+    ngx_http_weir_zone_t   **zones;
+    ngx_http_weir_limit_t  **conf;
 
     conf = wlcf->limits->elts;
 
@@ -41,18 +39,15 @@ ngx_http_weir_judge(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
 
     for (i = 0; i < wlcf->limits->nelts; i++) {
         limit = &limits[n];
-        limit->budget = conf[i]->budget;
 
-        found = ngx_http_weir_find_entry(r, ctx, conf[i]->zone);
+        rc = ngx_http_weir_set_terms(r, ctx, conf[i], limit);
 
-        if (found >= 0) {
-            entry = conf[i]->zone->country_limits->entries.elts;
+        if (rc == NGX_ERROR) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
 
-            if (entry[found].off) {
-                continue;
-            }
-
-            limit->budget = conf[i]->country_budgets[found];
+        if (rc == NGX_DECLINED) {
+            continue;
         }
 
         rc = ngx_http_weir_key(r, conf[i]->zone, &key);
@@ -69,9 +64,6 @@ ngx_http_weir_judge(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
         limit->zone = conf[i]->zone->handle;
         limit->key = key.data;
         limit->key_length = key.len;
-        limit->cost = 1;
-        limit->undelayed = conf[i]->undelayed;
-        limit->charge_later = 0;
         limit->dry_run = wlcf->limit_dry_run || conf[i]->dry_run;
         zones[n++] = conf[i]->zone;
     }

@@ -6,6 +6,14 @@
 #include "ngx_http_weir_module.h"
 
 
+static ngx_int_t ngx_http_weir_limit_rate(ngx_conf_t *cf,
+    ngx_http_weir_limit_t *limit, ngx_str_t *value);
+static ngx_int_t ngx_http_weir_limit_cost(ngx_conf_t *cf,
+    ngx_http_weir_limit_t *limit, ngx_str_t *value);
+static ngx_http_complex_value_t *ngx_http_weir_limit_value(ngx_conf_t *cf,
+    ngx_str_t *value);
+
+
 char *
 ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -44,6 +52,7 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     limit->place = ngx_http_weir_place(cf);
+    limit->fixed_cost = 1;
     delay = NULL;
 
     for (i = 1; i < cf->args->nelts; i++) {
@@ -99,27 +108,42 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
+        if (ngx_strncmp(value[i].data, "rate=", 5) == 0) {
+
+            if (ngx_http_weir_limit_rate(cf, limit, &value[i]) != NGX_OK) {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "cost=", 5) == 0) {
+
+            if (ngx_http_weir_limit_cost(cf, limit, &value[i]) != NGX_OK) {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
         if (ngx_strcmp(value[i].data, "dry_run") == 0) {
             limit->dry_run = 1;
             continue;
         }
 
-        if (ngx_strncmp(value[i].data, "rate=", 5) == 0
-            || ngx_strncmp(value[i].data, "cost=", 5) == 0
-            || ngx_strncmp(value[i].data, "count=", 6) == 0)
-        {
+        if (ngx_strncmp(value[i].data, "count=", 6) == 0) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "parameter \"%V\" of \"weir_limit\" "
                                "is not supported by this version, expected "
-                               "\"zone=\", \"burst=\", \"nodelay\", "
-                               "\"delay=\" or \"dry_run\"", &value[i]);
+                               "a limit without it", &value[i]);
             return NGX_CONF_ERROR;
         }
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\" of \"weir_limit\", "
                            "expected \"zone=NAME\", \"burst=NUMBER\", "
-                           "\"nodelay\", \"delay=NUMBER\" "
+                           "\"nodelay\", \"delay=NUMBER\", "
+                           "\"rate=$variable\", \"cost=$variable\" "
                            "or \"dry_run\"", &value[i]);
         return NGX_CONF_ERROR;
     }
@@ -167,4 +191,84 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     *slot = limit;
 
     return NGX_CONF_OK;
+}
+
+
+/* "rate=$variable": a rate that is always the same is the zone's. */
+
+static ngx_int_t
+ngx_http_weir_limit_rate(ngx_conf_t *cf, ngx_http_weir_limit_t *limit,
+    ngx_str_t *value)
+{
+    if (ngx_http_script_variables_count(value) == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" of \"weir_limit\" has no variable, "
+                           "expected \"rate=$variable\", or the rate in "
+                           "\"weir_limit_zone\"", value);
+        return NGX_ERROR;
+    }
+
+    limit->rate = ngx_http_weir_limit_value(cf, value);
+
+    return limit->rate ? NGX_OK : NGX_ERROR;
+}
+
+
+/* "cost=$variable" or "cost=2" */
+
+static ngx_int_t
+ngx_http_weir_limit_cost(ngx_conf_t *cf, ngx_http_weir_limit_t *limit,
+    ngx_str_t *value)
+{
+    off_t  n;
+
+    if (ngx_http_script_variables_count(value) == 0) {
+        n = ngx_atoof(value->data + 5, value->len - 5);
+
+        if (n == NGX_ERROR || n > NGX_HTTP_WEIR_MAX_COST) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid value in \"%V\", expected "
+                               "a number from 0 to %O or a \"$variable\"",
+                               value, NGX_HTTP_WEIR_MAX_COST);
+            return NGX_ERROR;
+        }
+
+        limit->fixed_cost = (uint32_t) n;
+        return NGX_OK;
+    }
+
+    limit->cost = ngx_http_weir_limit_value(cf, value);
+
+    return limit->cost ? NGX_OK : NGX_ERROR;
+}
+
+
+/* What stands behind "rate=" or "cost=". */
+
+static ngx_http_complex_value_t *
+ngx_http_weir_limit_value(ngx_conf_t *cf, ngx_str_t *value)
+{
+    ngx_str_t                          s;
+    ngx_http_complex_value_t          *cv;
+    ngx_http_compile_complex_value_t   ccv;
+
+    cv = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (cv == NULL) {
+        return NULL;
+    }
+
+    s.data = value->data + 5;
+    s.len = value->len - 5;
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &s;
+    ccv.complex_value = cv;
+
+    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        return NULL;
+    }
+
+    return cv;
 }

@@ -23,6 +23,7 @@
 
 
 #define NGX_HTTP_WEIR_MAX_BURST  NGX_MAX_INT32_VALUE
+#define NGX_HTTP_WEIR_MAX_COST   ((off_t) NGX_MAX_UINT32_VALUE)
 
 
 /* A place in the configuration, for mistakes that are found only later. */
@@ -73,17 +74,30 @@ typedef struct {
 } ngx_http_weir_zone_t;
 
 
+/* What is logged once for each limit. */
+
+typedef enum {
+    NGX_HTTP_WEIR_BAD_RATE = 0,
+    NGX_HTTP_WEIR_BAD_COST,
+    NGX_HTTP_WEIR_FLAGS
+} ngx_http_weir_flag_e;
+
+
 /* One weir_limit. Budgets are made when all of the configuration is known. */
 
 typedef struct {
     ngx_http_weir_zone_t               *zone;
     uint32_t                            burst;
     uint32_t                            undelayed; /* of the burst */
+    uint32_t                            fixed_cost;
+    ngx_http_complex_value_t           *rate;      /* NULL: none */
+    ngx_http_complex_value_t           *cost;      /* NULL: fixed */
     unsigned                            dry_run:1;
     ngx_http_weir_place_t               place;
 
     weir_budget_t                       budget;
     weir_budget_t                      *country_budgets; /* one per entry */
+    ngx_atomic_t                       *flags;   /* one per kind, shared */
 } ngx_http_weir_limit_t;
 
 
@@ -285,6 +299,18 @@ ngx_int_t ngx_http_weir_handler(ngx_http_request_t *r);
 /* ngx_http_weir_delay.c */
 
 ngx_int_t ngx_http_weir_delay(ngx_http_request_t *r, uint64_t delay);
+
+/* ngx_http_weir_once.c */
+
+ngx_int_t ngx_http_weir_init_flags(ngx_conf_t *cf,
+    ngx_http_weir_main_conf_t *wmcf);
+ngx_uint_t ngx_http_weir_once(ngx_atomic_t *flag);
+
+/* ngx_http_weir_terms.c */
+
+ngx_int_t ngx_http_weir_set_terms(ngx_http_request_t *r,
+    ngx_http_weir_ctx_t *ctx, ngx_http_weir_limit_t *conf,
+    weir_limit_t *limit);
 
 /* ngx_http_weir_limit.c */
 

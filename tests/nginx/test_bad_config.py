@@ -109,6 +109,12 @@ LIMITS = [
     (limit("zone=one burst=5 delay=3 delay=4"), "delay=4", "twice"),
     (limit("zone=one burst=5 nodelay nodelay"), "nodelay", "twice"),
     (limit("zone=one burst=5 nodely"), "nodely", EXPECTED),
+    *((limit(f"zone=one rate={rate}"), f"rate={rate}", r"variable.*weir_limit_zone")
+      for rate in ("", "1r/s", "off")),
+    *((limit(f"zone=one cost={cost}"), f"cost={cost}", EXPECTED)
+      for cost in ("", "-1", "x", "1.5", "4294967296", "99999999999999999999")),
+    (limit("zone=one rate=$arg_a rate=$arg_b"), r"rate=\$arg_b", "twice"),
+    (limit("zone=one cost=2 cost=$arg_b"), r"cost=\$arg_b", "twice"),
     (limit("zone=one colour=red"), "colour=red", EXPECTED),
     (limit("off zone=one"), "zone=one|off", EXPECTED),
     (limit("zone=one nodelay; weir_limit zone=one"), "one|zone=one",
@@ -201,10 +207,7 @@ NOT_SUPPORTED = [
      "weir_limit_headers", UNSUPPORTED),
     (zone_with("rate=1r/s algorithm=sliding_window"),
      "algorithm=sliding_window|sliding_window", UNSUPPORTED),
-    *((limit(f"zone=one {words}"), word, UNSUPPORTED) for words, word in (
-        ("rate=$arg_r", r"rate=\$arg_r|rate"),
-        ("cost=$arg_c", r"cost=\$arg_c|cost"),
-        ("count=401,403", "count=401,403|count"))),
+    (limit("zone=one count=401,403"), "count=401,403|count", UNSUPPORTED),
     ("weir_geo_db @maxmind@ reload=30s;", "reload=30s|reload", UNSUPPORTED),
 ]
 
@@ -305,6 +308,10 @@ GOOD = {
         "burst=5 nodelay", ""),
     "some of the burst without delay": ZONE + USE.replace("nodelay", "delay=3"),
     "more than the burst without delay": ZONE + USE.replace("nodelay", "delay=9"),
+    "terms of each request":
+        ZONE + "weir_limit zone=one burst=5 rate=$arg_r cost=$arg_c$arg_d;"
+        "server { weir_limit zone=one rate=${arg_n}r/s cost=0; location /a {"
+        " weir_limit zone=one cost=4294967295 nodelay dry_run; } }",
     "no burst to delay": ZONE + USE.replace("burst=5 nodelay", "delay=3"),
     "all levels": ZONE + DB + "%s server { %s location / { %s } }" % ((
         "weir_limit zone=one burst=1 nodelay dry_run; weir_limit_status 444;"
