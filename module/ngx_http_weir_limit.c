@@ -93,6 +93,13 @@ ngx_http_weir_judge(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
     switch (ctx->limit_verdict) {
 
     case WEIR_REJECTED:
+
+        /* that a subrequest may come again is nothing to tell the client */
+
+        if (r == r->main) {
+            ctx->retry_after = ngx_http_weir_retry_after(limits, n);
+        }
+
         return wlcf->limit_status;
 
     case WEIR_DELAYED:

@@ -59,6 +59,10 @@ ngx_http_weir_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    if (wmcf->limits.nelts) {
+        ngx_http_weir_add_header_filter();
+    }
+
     /*
      * A request that nginx refuses before its phases begin (400, 414, 494)
      * may still be redirected by error_page, and then starts at one of the

@@ -179,6 +179,7 @@ typedef struct {
 
     weir_verdict_t                      limit_verdict;
     ngx_str_t                          *zone;      /* that gave the verdict */
+    uint64_t                            retry_after; /* seconds; 0: unknown */
 
     unsigned                            geo_evaluated:1;
     unsigned                            geo_denied:1;
@@ -299,6 +300,11 @@ ngx_int_t ngx_http_weir_handler(ngx_http_request_t *r);
 /* ngx_http_weir_delay.c */
 
 ngx_int_t ngx_http_weir_delay(ngx_http_request_t *r, uint64_t delay);
+
+/* ngx_http_weir_response.c */
+
+void ngx_http_weir_add_header_filter(void);
+uint64_t ngx_http_weir_retry_after(weir_limit_t *limits, ngx_uint_t n);
 
 /* ngx_http_weir_once.c */
 
