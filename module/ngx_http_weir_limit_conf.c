@@ -10,6 +10,8 @@ static ngx_int_t ngx_http_weir_limit_rate(ngx_conf_t *cf,
     ngx_http_weir_limit_t *limit, ngx_str_t *value);
 static ngx_int_t ngx_http_weir_limit_cost(ngx_conf_t *cf,
     ngx_http_weir_limit_t *limit, ngx_str_t *value);
+static ngx_int_t ngx_http_weir_limit_count(ngx_conf_t *cf,
+    ngx_http_weir_limit_t *limit, ngx_str_t *value);
 static ngx_http_complex_value_t *ngx_http_weir_limit_value(ngx_conf_t *cf,
     ngx_str_t *value);
 
@@ -126,25 +128,27 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
-        if (ngx_strcmp(value[i].data, "dry_run") == 0) {
-            limit->dry_run = 1;
+        if (ngx_strncmp(value[i].data, "count=", 6) == 0) {
+
+            if (ngx_http_weir_limit_count(cf, limit, &value[i]) != NGX_OK) {
+                return NGX_CONF_ERROR;
+            }
+
             continue;
         }
 
-        if (ngx_strncmp(value[i].data, "count=", 6) == 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "parameter \"%V\" of \"weir_limit\" "
-                               "is not supported by this version, expected "
-                               "a limit without it", &value[i]);
-            return NGX_CONF_ERROR;
+        if (ngx_strcmp(value[i].data, "dry_run") == 0) {
+            limit->dry_run = 1;
+            continue;
         }
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\" of \"weir_limit\", "
                            "expected \"zone=NAME\", \"burst=NUMBER\", "
                            "\"nodelay\", \"delay=NUMBER\", "
-                           "\"rate=$variable\", \"cost=$variable\" "
-                           "or \"dry_run\"", &value[i]);
+                           "\"rate=$variable\", \"cost=$variable\", "
+                           "\"count=CODE,CODE,...\" or \"dry_run\"",
+                           &value[i]);
         return NGX_CONF_ERROR;
     }
 
@@ -240,6 +244,68 @@ ngx_http_weir_limit_cost(ngx_conf_t *cf, ngx_http_weir_limit_t *limit,
     limit->cost = ngx_http_weir_limit_value(cf, value);
 
     return limit->cost ? NGX_OK : NGX_ERROR;
+}
+
+
+/* "count=401,403" */
+
+static ngx_int_t
+ngx_http_weir_limit_count(ngx_conf_t *cf, ngx_http_weir_limit_t *limit,
+    ngx_str_t *value)
+{
+    u_char      *p, *end, *comma;
+    ngx_int_t    status;
+    ngx_str_t    s;
+    ngx_uint_t  *codes, i;
+
+    limit->count = ngx_array_create(cf->pool, 4, sizeof(ngx_uint_t));
+    if (limit->count == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = value->data + 6;
+    end = value->data + value->len;
+
+    for ( ;; ) {
+        comma = ngx_strlchr(p, end, ',');
+
+        s.data = p;
+        s.len = (comma ? comma : end) - p;
+
+        status = ngx_atoi(s.data, s.len);
+
+        if (s.len != 3 || status < 200 || status > 599) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid status \"%V\" in \"%V\", expected "
+                               "numbers from 200 to 599, as in "
+                               "\"count=401,403\"", &s, value);
+            return NGX_ERROR;
+        }
+
+        codes = limit->count->elts;
+
+        for (i = 0; i < limit->count->nelts; i++) {
+            if (codes[i] == (ngx_uint_t) status) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "status \"%V\" is given twice in \"%V\", "
+                                   "expected once", &s, value);
+                return NGX_ERROR;
+            }
+        }
+
+        codes = ngx_array_push(limit->count);
+        if (codes == NULL) {
+            return NGX_ERROR;
+        }
+
+        *codes = status;
+
+        if (comma == NULL) {
+            return NGX_OK;
+        }
+
+        p = comma + 1;
+    }
 }
 
 

@@ -61,6 +61,13 @@ ngx_http_weir_init(ngx_conf_t *cf)
 
     if (wmcf->limits.nelts) {
         ngx_http_weir_add_header_filter();
+
+        if (ngx_http_weir_add_handler(cf, NGX_HTTP_LOG_PHASE,
+                                      ngx_http_weir_log_handler, 0)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     /*

@@ -92,6 +92,8 @@ typedef struct {
     uint32_t                            fixed_cost;
     ngx_http_complex_value_t           *rate;      /* NULL: none */
     ngx_http_complex_value_t           *cost;      /* NULL: fixed */
+    ngx_array_t                        *count;     /* ngx_uint_t: statuses;
+                                                      NULL: all requests */
     unsigned                            dry_run:1;
     ngx_http_weir_place_t               place;
 
@@ -180,6 +182,9 @@ typedef struct {
     weir_verdict_t                      limit_verdict;
     ngx_str_t                          *zone;      /* that gave the verdict */
     uint64_t                            retry_after; /* seconds; 0: unknown */
+    ngx_array_t                        *pending;   /* limits that the status
+                                                      of the response may
+                                                      charge; NULL: none */
 
     unsigned                            geo_evaluated:1;
     unsigned                            geo_denied:1;
@@ -304,7 +309,11 @@ ngx_int_t ngx_http_weir_delay(ngx_http_request_t *r, uint64_t delay);
 /* ngx_http_weir_response.c */
 
 void ngx_http_weir_add_header_filter(void);
+ngx_int_t ngx_http_weir_log_handler(ngx_http_request_t *r);
 uint64_t ngx_http_weir_retry_after(weir_limit_t *limits, ngx_uint_t n);
+ngx_int_t ngx_http_weir_charge_later(ngx_http_request_t *r,
+    ngx_http_weir_ctx_t *ctx, weir_limit_t *limits,
+    ngx_http_weir_limit_t **conf, ngx_uint_t n);
 
 /* ngx_http_weir_once.c */
 

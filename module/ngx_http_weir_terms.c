@@ -1,7 +1,7 @@
 
 /*
- * The terms on which a limit judges a request: out of which budget, and how
- * many tokens it takes.
+ * The terms on which a limit judges a request: out of which budget, how many
+ * tokens it takes, and when.
  *
  * The budget is that of a non-empty rate=$variable, else the country's, else
  * the zone's; what makes no sense as a rate means the zone's, and as a cost 1.
@@ -42,7 +42,7 @@ ngx_http_weir_set_terms(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx,
     }
 
     limit->undelayed = conf->undelayed;
-    limit->charge_later = 0;
+    limit->charge_later = (conf->count != NULL);
 
     return NGX_OK;
 }

@@ -113,6 +113,13 @@ LIMITS = [
       for rate in ("", "1r/s", "off")),
     *((limit(f"zone=one cost={cost}"), f"cost={cost}", EXPECTED)
       for cost in ("", "-1", "x", "1.5", "4294967296", "99999999999999999999")),
+    *((limit(f"zone=one count={codes}"), code, EXPECTED)
+      for codes, code in (("", ""), (",", ""), ("401,", ""), (",401", ""),
+                          ("401,,403", ""), ("199", "199"),
+                          ("0401", "0401"), ("401,600", "600"),
+                          ("4xx", "4xx"), ("401-403", "401-403"), ("-401", "-401"))),
+    (limit("zone=one count=401,403,401"), "401", "twice"),
+    (limit("zone=one count=401 count=403"), "count=403", "twice"),
     (limit("zone=one rate=$arg_a rate=$arg_b"), r"rate=\$arg_b", "twice"),
     (limit("zone=one cost=2 cost=$arg_b"), r"cost=\$arg_b", "twice"),
     (limit("zone=one colour=red"), "colour=red", EXPECTED),
@@ -207,7 +214,6 @@ NOT_SUPPORTED = [
      "weir_limit_headers", UNSUPPORTED),
     (zone_with("rate=1r/s algorithm=sliding_window"),
      "algorithm=sliding_window|sliding_window", UNSUPPORTED),
-    (limit("zone=one count=401,403"), "count=401,403|count", UNSUPPORTED),
     ("weir_geo_db @maxmind@ reload=30s;", "reload=30s|reload", UNSUPPORTED),
 ]
 
@@ -312,6 +318,8 @@ GOOD = {
         ZONE + "weir_limit zone=one burst=5 rate=$arg_r cost=$arg_c$arg_d;"
         "server { weir_limit zone=one rate=${arg_n}r/s cost=0; location /a {"
         " weir_limit zone=one cost=4294967295 nodelay dry_run; } }",
+    "statuses that count": ZONE + USE.replace(
+        "nodelay", "count=200,206,304,401,444,499,599 cost=2 dry_run"),
     "no burst to delay": ZONE + USE.replace("burst=5 nodelay", "delay=3"),
     "all levels": ZONE + DB + "%s server { %s location / { %s } }" % ((
         "weir_limit zone=one burst=1 nodelay dry_run; weir_limit_status 444;"
