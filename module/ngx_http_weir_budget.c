@@ -30,14 +30,14 @@ ngx_http_weir_quota(ngx_http_weir_limit_t *limit,
 /* The place is to blame if no zone of its own could serve the quota. */
 
 static ngx_int_t
-ngx_http_weir_add_quota(ngx_conf_t *cf, ngx_array_t *quotas,
-    weir_quota_t quota, ngx_http_weir_place_t *place)
+ngx_http_weir_add_quota(ngx_conf_t *cf, ngx_http_weir_zone_t *zone,
+    ngx_array_t *quotas, weir_quota_t quota, ngx_http_weir_place_t *place)
 {
     weir_error_t    error;
     weir_quota_t   *q;
     weir_format_t   format;
 
-    if (weir_format_choose(WEIR_TOKEN_BUCKET, &quota, 1, &format, &error)
+    if (weir_format_choose(zone->algorithm, &quota, 1, &format, &error)
         != WEIR_OK)
     {
         ngx_http_weir_error_at(cf, place, "%s", error.text);
@@ -55,6 +55,53 @@ ngx_http_weir_add_quota(ngx_conf_t *cf, ngx_array_t *quotas,
 }
 
 
+/* A sliding window has neither a burst nor delays. */
+
+static ngx_int_t
+ngx_http_weir_check_words(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
+    ngx_http_weir_zone_t *zone)
+{
+    ngx_uint_t                       i, n;
+    ngx_http_weir_limit_t          **limits;
+    ngx_http_weir_country_entry_t   *entries;
+
+    limits = wmcf->limits.elts;
+
+    for (i = 0; i < wmcf->limits.nelts; i++) {
+        if (limits[i]->zone == zone && limits[i]->bucket_word.len) {
+            ngx_http_weir_error_at(cf, &limits[i]->place,
+                                   "\"%V\" has no meaning in zone \"%V\" "
+                                   "with \"algorithm=sliding_window\", "
+                                   "expected a limit without \"burst=\", "
+                                   "\"delay=\" and \"nodelay\"",
+                                   &limits[i]->bucket_word, &zone->name);
+            return NGX_ERROR;
+        }
+    }
+
+    if (zone->country_limits == NULL) {
+        return NGX_OK;
+    }
+
+    entries = zone->country_limits->entries.elts;
+    n = zone->country_limits->entries.nelts;
+
+    for (i = 0; i < n; i++) {
+        if (entries[i].burst_set) {
+            ngx_http_weir_error_at(cf, &entries[i].place,
+                                   "\"burst=%uD\" has no meaning in zone "
+                                   "\"%V\" with "
+                                   "\"algorithm=sliding_window\", "
+                                   "expected a rate alone",
+                                   entries[i].quota.burst, &zone->name);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 /* All quotas that the zone has to serve, under all of its limits. */
 
 ngx_int_t
@@ -66,7 +113,13 @@ ngx_http_weir_collect_quotas(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
     ngx_http_weir_limit_t          **limits;
     ngx_http_weir_country_entry_t   *entries;
 
-    if (ngx_http_weir_add_quota(cf, quotas, zone->quota, &zone->place)
+    if (zone->algorithm == WEIR_SLIDING_WINDOW
+        && ngx_http_weir_check_words(cf, wmcf, zone) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_weir_add_quota(cf, zone, quotas, zone->quota, &zone->place)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -82,7 +135,7 @@ ngx_http_weir_collect_quotas(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
 
     for (i = 0; i < n; i++) {
         if (entries[i].quota.tokens
-            && ngx_http_weir_add_quota(cf, quotas, entries[i].quota,
+            && ngx_http_weir_add_quota(cf, zone, quotas, entries[i].quota,
                                        &entries[i].place)
                != NGX_OK)
         {
@@ -100,7 +153,8 @@ ngx_http_weir_collect_quotas(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
 
         quota = ngx_http_weir_quota(limits[i], NULL);
 
-        if (ngx_http_weir_add_quota(cf, quotas, quota, &limits[i]->place)
+        if (ngx_http_weir_add_quota(cf, zone, quotas, quota,
+                                    &limits[i]->place)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -114,7 +168,8 @@ ngx_http_weir_collect_quotas(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
 
             quota = ngx_http_weir_quota(limits[i], &entries[j]);
 
-            if (ngx_http_weir_add_quota(cf, quotas, quota, &limits[i]->place)
+            if (ngx_http_weir_add_quota(cf, zone, quotas, quota,
+                                        &limits[i]->place)
                 != NGX_OK)
             {
                 return NGX_ERROR;

@@ -22,7 +22,7 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_weir_loc_conf_t *wlcf = conf;
 
     ngx_int_t                   n;
-    ngx_str_t                  *value, *delay, s;
+    ngx_str_t                  *value, *delay, *bucket_word, s;
     ngx_uint_t                  i;
     ngx_http_weir_limit_t      *limit, **slot;
     ngx_http_weir_main_conf_t  *wmcf;
@@ -56,6 +56,7 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     limit->place = ngx_http_weir_place(cf);
     limit->fixed_cost = 1;
     delay = NULL;
+    bucket_word = NULL;
 
     for (i = 1; i < cf->args->nelts; i++) {
 
@@ -80,6 +81,7 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             }
 
             limit->burst = n;
+            bucket_word = &value[i];
             continue;
         }
 
@@ -94,6 +96,7 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             }
 
             delay = &value[i];
+            bucket_word = delay;
 
             if (delay->data[0] == 'n') {
                 limit->undelayed = WEIR_NODELAY;
@@ -150,6 +153,10 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                            "\"count=CODE,CODE,...\" or \"dry_run\"",
                            &value[i]);
         return NGX_CONF_ERROR;
+    }
+
+    if (bucket_word) {
+        limit->bucket_word = *bucket_word;
     }
 
     if (limit->zone == NULL) {

@@ -57,6 +57,7 @@ typedef struct {
 typedef struct {
     ngx_str_t                           name;
     ngx_http_complex_value_t            key;
+    weir_algorithm_t                    algorithm;
     weir_quota_t                        quota;
     weir_full_t                         full;
     uint32_t                            ipv4_prefix;
@@ -89,6 +90,8 @@ typedef struct {
     ngx_http_weir_zone_t               *zone;
     uint32_t                            burst;
     uint32_t                            undelayed; /* of the burst */
+    ngx_str_t                           bucket_word; /* one that only token
+                                                        buckets understand */
     uint32_t                            fixed_cost;
     ngx_http_complex_value_t           *rate;      /* NULL: none */
     ngx_http_complex_value_t           *cost;      /* NULL: fixed */

@@ -1,11 +1,11 @@
 
 /*
- * Zones in shared memory: which tick size and which memory they get, a
+ * Zones in shared memory: which format and which memory they get, a
  * worker's handles to them, and housekeeping.
  *
  * nginx hands a zone's memory on to the next cycle if name, size and tag are
  * the same.  What a zone's memory means depends on more than that: on the key
- * and on the tick size.  Where one of these changes, the zone needs fresh
+ * and on the format (algorithm, ticks, windows).  Where one of these changes, the zone needs fresh
  * memory, and it gets it by another tag: there are two, and a reload that
  * can't take a zone over gives it the tag that the old cycle's has not.  (The
  * noreuse flag is no way to do this: nginx asks the flag of the old zone when
@@ -17,6 +17,8 @@
 
 static ngx_int_t ngx_http_weir_take_over(ngx_conf_t *cf,
     ngx_http_weir_zone_t *zone, ngx_array_t *quotas);
+static ngx_uint_t ngx_http_weir_serves(weir_format_t *format,
+    ngx_array_t *quotas);
 static void ngx_http_weir_sweep(ngx_event_t *ev);
 
 
@@ -25,7 +27,7 @@ static void ngx_http_weir_sweep(ngx_event_t *ev);
 
 /*
  * When all of the configuration is known: every zone that is named must be
- * defined, one tick size must serve all its quotas, and it is settled whether
+ * defined, one format must serve all its quotas, and it is settled whether
  * the zone takes its predecessor's memory over.
  */
 
@@ -58,7 +60,7 @@ ngx_http_weir_init_zones(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf)
             return NGX_ERROR;
         }
 
-        if (weir_format_choose(WEIR_TOKEN_BUCKET, quotas.elts, quotas.nelts,
+        if (weir_format_choose(zones[i]->algorithm, quotas.elts, quotas.nelts,
                                &zones[i]->format, &error)
             != WEIR_OK)
         {
@@ -121,9 +123,6 @@ ngx_http_weir_take_over(ngx_conf_t *cf, ngx_http_weir_zone_t *zone,
     ngx_array_t *quotas)
 {
     char                  *reason;
-    ngx_uint_t             i;
-    weir_quota_t          *quota;
-    weir_budget_t          budget;
     ngx_shm_zone_t        *old_shm_zone;
     ngx_http_weir_zone_t  *old;
 
@@ -149,17 +148,19 @@ ngx_http_weir_take_over(ngx_conf_t *cf, ngx_http_weir_zone_t *zone,
            != 0)
     {
         reason = "had another key";
-    }
 
-    quota = quotas->elts;
+    } else if (old->algorithm != zone->algorithm) {
+        reason = "had another algorithm";
 
-    for (i = 0; i < quotas->nelts; i++) {
-        if (weir_budget_make(&quota[i], &old->format, &budget, NULL)
-            != WEIR_OK)
-        {
-            reason = "counted time too coarsely or too finely "
-                     "for its new rates";
-        }
+    } else if (old->format.period != zone->format.period) {
+        reason = "had windows of another period";
+
+    } else if (!ngx_http_weir_serves(&old->format, quotas)) {
+        reason = zone->algorithm == WEIR_TOKEN_BUCKET
+                     ? "counted time too coarsely or too finely "
+                       "for its new rates"
+                     : "counted in units too large or too small "
+                       "for its new rates";
     }
 
     if (reason) {
@@ -187,6 +188,27 @@ anew:
                   &zone->name, reason);
 
     return NGX_OK;
+}
+
+
+/* Whether a format that was chosen for other quotas serves these as well. */
+
+static ngx_uint_t
+ngx_http_weir_serves(weir_format_t *format, ngx_array_t *quotas)
+{
+    ngx_uint_t      i;
+    weir_quota_t   *quota;
+    weir_budget_t   budget;
+
+    quota = quotas->elts;
+
+    for (i = 0; i < quotas->nelts; i++) {
+        if (weir_budget_make(&quota[i], format, &budget, NULL) != WEIR_OK) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

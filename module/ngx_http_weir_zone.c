@@ -66,8 +66,9 @@ ngx_http_weir_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_complex_value_t           key;
     ngx_http_compile_complex_value_t   ccv;
 
-    weir_full_t  full = WEIR_FULL_EVICT;
-    uint32_t     ipv4_prefix = 32, ipv6_prefix = 64;
+    weir_full_t       full = WEIR_FULL_EVICT;
+    uint32_t          ipv4_prefix = 32, ipv6_prefix = 64;
+    weir_algorithm_t  algorithm = WEIR_TOKEN_BUCKET;
 
     static struct {
         ngx_str_t    name;
@@ -172,15 +173,13 @@ ngx_http_weir_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         if (ngx_strcmp(value[i].data, "algorithm=token_bucket") == 0) {
+            algorithm = WEIR_TOKEN_BUCKET;
             continue;
         }
 
         if (ngx_strcmp(value[i].data, "algorithm=sliding_window") == 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V\" is not supported by this version, "
-                               "expected \"algorithm=token_bucket\"",
-                               &value[i]);
-            return NGX_CONF_ERROR;
+            algorithm = WEIR_SLIDING_WINDOW;
+            continue;
         }
 
         for (j = 0; j < sizeof(fulls) / sizeof(fulls[0]); j++) {
@@ -199,7 +198,7 @@ ngx_http_weir_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\" of \"weir_limit_zone\", "
                            "expected \"zone=NAME:SIZE\", \"rate=RATE\", "
-                           "\"algorithm=token_bucket\", "
+                           "\"algorithm=token_bucket|sliding_window\", "
                            "\"ipv4_prefix=LENGTH\", \"ipv6_prefix=LENGTH\" "
                            "or \"full=evict|reject|admit\"", &value[i]);
         return NGX_CONF_ERROR;
@@ -235,6 +234,7 @@ ngx_http_weir_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     zone->place = ngx_http_weir_place(cf);
     zone->key = key;
+    zone->algorithm = algorithm;
     zone->quota = quota;
     zone->full = full;
     zone->ipv4_prefix = ipv4_prefix;

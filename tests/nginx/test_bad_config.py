@@ -197,6 +197,27 @@ GEO = [
       for name in ("X From", "X:From", "", "X\tFrom", "X-Fröm")),
 ]
 
+WINDOW = ZONE.replace(";", " algorithm=sliding_window;")
+
+WINDOWS = [
+    (zone_with("rate=1r/s algorithm=sliding"), "algorithm=sliding", EXPECTED),
+    (zone_with("rate=1r/s algorithm="), "algorithm=", EXPECTED),
+    (zone_with("rate=1r/s algorithm=token_bucket algorithm=sliding_window"),
+     "algorithm=sliding_window", "twice"),
+    *((text, words.split()[-1], 'zone "one".*sliding_window.*expected')
+      for words in ("burst=5", "nodelay", "delay=3", "delay=3 burst=5")
+      for text in (limit(f"zone=one {words}").replace(ZONE, WINDOW),
+                   limit(f"zone=one {words}").replace(ZONE, "") + "\n" + WINDOW)),
+    *((WINDOW + DB + f"weir_country_limits zone=one {{\nKR rate=2r/s burst={n}; #<\n}}",
+       f"burst={n}", 'zone "one".*sliding_window.*expected') for n in (0, 5)),
+    (WINDOW.replace("\n", " #<\n") + DB
+     + "weir_country_limits zone=one { KR rate=5r/m; }", "1r/s|5r/m",
+     "different periods.*expected"),
+    (WINDOW.replace("1r/s", "1000000r/s").replace("\n", " #<\n") + DB
+     + "weir_country_limits zone=one { KR rate=1r/s; }", "1r/s|1000000r/s",
+     "too far apart.*expected"),
+]
+
 BYPASSES = [
     ("weir_bypass;", "weir_bypass", "arguments"),
     *((f"server {{\nweir_bypass {words}; #<\n}}", word, EXPECTED)
@@ -212,8 +233,6 @@ NOT_SUPPORTED = [
         "weir_geo_variable $city city.names.en")),
     ("server { location / {\nweir_limit_headers off; #<\n} }",
      "weir_limit_headers", UNSUPPORTED),
-    (zone_with("rate=1r/s algorithm=sliding_window"),
-     "algorithm=sliding_window|sliding_window", UNSUPPORTED),
     ("weir_geo_db @maxmind@ reload=30s;", "reload=30s|reload", UNSUPPORTED),
 ]
 
@@ -222,6 +241,7 @@ CASES = [("database", *case) for case in DATABASES] + \
     [("limit", *case) for case in LIMITS] + \
     [("country", *case) for case in COUNTRIES] + \
     [("geo", *case) for case in GEO] + \
+    [("window", *case) for case in WINDOWS] + \
     [("bypass", *case) for case in BYPASSES] + \
     [("unsupported", *case) for case in NOT_SUPPORTED]
 
@@ -318,6 +338,11 @@ GOOD = {
         ZONE + "weir_limit zone=one burst=5 rate=$arg_r cost=$arg_c$arg_d;"
         "server { weir_limit zone=one rate=${arg_n}r/s cost=0; location /a {"
         " weir_limit zone=one cost=4294967295 nodelay dry_run; } }",
+    "a sliding window": WINDOW + DB + "weir_country_limits zone=one {"
+                        " KR JP rate=99r/s; EU rate=4r/s; XX off; KP deny; }"
+                        "server { weir_limit zone=one dry_run rate=$arg_r cost=2; }",
+    "the largest window": WINDOW.replace("1r/s", "4294967295r/30d") + "server {"
+                          " weir_limit zone=one; }",
     "statuses that count": ZONE + USE.replace(
         "nodelay", "count=200,206,304,401,444,499,599 cost=2 dry_run"),
     "no burst to delay": ZONE + USE.replace("burst=5 nodelay", "delay=3"),
