@@ -88,6 +88,14 @@ TEST_F(DelayTest, OfSeveralLimitsTheLongestDelayDecides) {
   EXPECT_EQ(deciding, 1u);
 }
 
+TEST_F(DelayTest, OfEqualDelaysTheLastOneDecides) {
+  std::array limits = {limit(a_, budget("1r/s", 5), 0), limit(b_, budget("1r/s", 5), 0)};
+  size_t deciding = 99;
+  decide(limits);
+  EXPECT_EQ(decide(limits, &deciding), WEIR_DELAYED);
+  EXPECT_EQ(deciding, 1u);
+}
+
 TEST_F(DelayTest, DelaysAreComparedInTimeWhateverTheZonesTicks) {
   ZoneMemory fine(1 << 20, ticks(27));
   const test::ZoneHandle zone = fine.attach();

@@ -104,14 +104,14 @@ bool says_more(const weir_limit_t& limit, const weir_limit_t& other) {
       return remaining(other) < remaining(limit);
     case WEIR_DELAYED:
     case WEIR_DELAYED_DRY_RUN:
-      return delay(other) > delay(limit);
+      return delay(other) >= delay(limit);
     default:
       return false;
   }
 }
 
-// The limit to report: of the gravest verdict the first that rejects, or the one that delays
-// longest; or the tightest if all passed.
+// The limit to report: of the gravest verdict the first that rejects, or the last of those that
+// delay longest, as limit_req does; or the tightest if all passed.
 size_t choose_deciding(std::span<const weir_limit_t> limits) {
   size_t chosen = 0;
   for (size_t i = 1; i < limits.size(); ++i) {
