@@ -9,9 +9,11 @@ its clock once for all that one turn of nginx's event loop brings; weir reads a
 finer one for each request. So the two may know of slightly different excesses
 and may disagree on a request whose excess is at a boundary. How far they may
 be apart is no guess: a request is judged after it is sent and before the
-answer to a later one of its connection has come, which bounds both clocks, and
-limit_req rounds at most a thousandth away with each request, at rates where it
-rounds at all. Whatever a verdict says of any of the excesses behind it has to
+answer to a later one of its connection has come, by weir's clock. limit_req's
+may have been read earlier, when the worker woke up for another request and was
+then held up: by no more, it is taken, than any answer has been waited for in
+the whole run. And limit_req rounds at most a thousandth away with each request,
+at rates where it rounds at all. Whatever a verdict says of any of the excesses behind it has to
 agree within that. After a disagreement the two have charged differently: the
 keys that took part in it are left out from then on.
 
@@ -246,9 +248,10 @@ def is_consistent(verdict, limits):
 class Clock:
     """How far apart the two limiters can be in one key's excess."""
 
-    def __init__(self, limit, start):
+    def __init__(self, limit, start, held_up):
         self.limit = limit
         self.start = start
+        self.held_up = held_up
         self.requests = 0
         self.widest = 0.0
 
@@ -256,7 +259,7 @@ class Clock:
         """In thousandths. Both the present time and that since which the key
         is in debt are known as well as requests are timed, and to limit_req
         as whole milliseconds. weir's interval is rounded up by a 2^-20 s."""
-        width = (after - before) * 1000 + 1
+        width = (after - before + self.held_up) * 1000 + 1
         self.requests += 1
         self.widest = max(self.widest, width)
         rate = self.limit.rate / 1000
@@ -269,12 +272,14 @@ def compare(limits, schedule, times, verdicts):
     """Families in which the two disagreed, as they may. Asserts that whatever
     they say is within what their clocks explain."""
     clocks, retired, compared = {}, set(), 0
+    held_up = max(after - before for before, after in times)
     for (_, _, batch), (before, after) in zip(schedule, times):
         for request in batch:
             of_request = [limit for limit in limits[request.location]
                           if request.keys[limit.key] != ""]
             tolerances = [clocks.setdefault(
-                (limit.name, request.keys[limit.key]), Clock(limit, before))
+                (limit.name, request.keys[limit.key]),
+                Clock(limit, before, held_up))
                 .tolerance(before, after) for limit in of_request]
             _, found = verdicts[request.identity]
             theirs, ours = found["limit_req"], found["weir_limit"]
