@@ -146,7 +146,13 @@ ngx_http_weir_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    return ngx_http_weir_attach_zones(cycle, wmcf);
+    if (ngx_http_weir_attach_zones(cycle, wmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_weir_start_housekeeping(cycle, wmcf);
+
+    return NGX_OK;
 }
 
 

@@ -52,6 +52,24 @@ typedef struct {
 } ngx_http_weir_country_limits_t;
 
 
+/*
+ * What has been logged of a zone that is too small.  It stands in the zone's
+ * own memory, behind the table, and so lives as long as what it counts: across
+ * reloads, and whichever worker is killed.
+ */
+
+#define NGX_HTTP_WEIR_REPORT_SIZE  64
+
+typedef struct {
+    ngx_atomic_t                        logged;  /* when; 0: never */
+    uint64_t                            since;   /* what follows was so */
+    uint64_t                            evicted;
+    uint64_t                            full_rejected;
+    uint64_t                            full_admitted;
+    uint64_t                            exhausted;
+} ngx_http_weir_report_t;
+
+
 /* A zone by name. It may be named before weir_limit_zone defines it. */
 
 typedef struct {
@@ -71,6 +89,7 @@ typedef struct {
     weir_format_t                       format;
     void                               *memory;          /* in the zone */
     size_t                              size;
+    ngx_http_weir_report_t             *report;          /* behind it */
     weir_zone_t                        *handle;          /* of this process */
 } ngx_http_weir_zone_t;
 
@@ -142,7 +161,7 @@ typedef struct {
     ngx_http_weir_place_t               geo_place;  /* ... needs one */
     unsigned                            geo_db_set:1;
 
-    ngx_event_t                         sweep;
+    ngx_event_t                         housekeeping;
 } ngx_http_weir_main_conf_t;
 
 
@@ -265,6 +284,12 @@ ngx_int_t ngx_http_weir_init_zone(ngx_shm_zone_t *shm_zone, void *data);
 ngx_int_t ngx_http_weir_attach_zones(ngx_cycle_t *cycle,
     ngx_http_weir_main_conf_t *wmcf);
 void ngx_http_weir_detach_zones(ngx_http_weir_main_conf_t *wmcf);
+
+/* ngx_http_weir_housekeeping.c */
+
+void ngx_http_weir_start_housekeeping(ngx_cycle_t *cycle,
+    ngx_http_weir_main_conf_t *wmcf);
+uint64_t ngx_http_weir_seconds(void);
 
 /* ngx_http_weir_geo.c */
 

@@ -1,15 +1,16 @@
 
 /*
- * Zones in shared memory: which format and which memory they get, a
- * worker's handles to them, and housekeeping.
+ * Zones in shared memory: which format and which memory they get, and a
+ * worker's handles to them.
  *
  * nginx hands a zone's memory on to the next cycle if name, size and tag are
  * the same.  What a zone's memory means depends on more than that: on the key
- * and on the format (algorithm, ticks, windows).  Where one of these changes, the zone needs fresh
- * memory, and it gets it by another tag: there are two, and a reload that
- * can't take a zone over gives it the tag that the old cycle's has not.  (The
- * noreuse flag is no way to do this: nginx asks the flag of the old zone when
- * it frees memory, so a flag that comes and goes frees memory in use.)
+ * and on the format (algorithm, ticks, windows).  Where one of these changes,
+ * the zone needs fresh memory, and it gets it by another tag: there are two,
+ * and a reload that can't take a zone over gives it the tag that the old
+ * cycle's has not.  (The noreuse flag is no way to do this: nginx asks the
+ * flag of the old zone when it frees memory, so a flag that comes and goes
+ * frees memory in use.)
  */
 
 #include "ngx_http_weir_module.h"
@@ -19,10 +20,6 @@ static ngx_int_t ngx_http_weir_take_over(ngx_conf_t *cf,
     ngx_http_weir_zone_t *zone, ngx_array_t *quotas);
 static ngx_uint_t ngx_http_weir_serves(weir_format_t *format,
     ngx_array_t *quotas);
-static void ngx_http_weir_sweep(ngx_event_t *ev);
-
-
-#define NGX_HTTP_WEIR_SWEEP_INTERVAL  1000
 
 
 /*
@@ -227,6 +224,7 @@ ngx_http_weir_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     if (old) {
         zone->memory = old->memory;
         zone->size = old->size;
+        zone->report = old->report;
         return NGX_OK;
     }
 
@@ -240,15 +238,21 @@ ngx_http_weir_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
-    zone->size = size;
-
     /* fresh shared memory is zero, but for what a debugging allocator does */
 
 #if (NGX_DEBUG_MALLOC)
     ngx_memzero(zone->memory, size);
 #endif
 
-    if (weir_zone_format_zeroed(zone->memory, size, &zone->format, &error)
+    /* the last line of the table is the housekeeper's */
+
+    zone->size = size - NGX_HTTP_WEIR_REPORT_SIZE;
+    zone->report = (ngx_http_weir_report_t *)
+                       ((u_char *) zone->memory + zone->size);
+    zone->report->since = ngx_http_weir_seconds();
+
+    if (weir_zone_format_zeroed(zone->memory, zone->size, &zone->format,
+                                &error)
         != WEIR_OK)
     {
         ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
@@ -260,7 +264,7 @@ ngx_http_weir_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 }
 
 
-/* In every worker a handle to each zone, in the first one housekeeping. */
+/* In every worker a handle to each zone. */
 
 ngx_int_t
 ngx_http_weir_attach_zones(ngx_cycle_t *cycle, ngx_http_weir_main_conf_t *wmcf)
@@ -282,17 +286,6 @@ ngx_http_weir_attach_zones(ngx_cycle_t *cycle, ngx_http_weir_main_conf_t *wmcf)
         }
     }
 
-    if (wmcf->zones.nelts == 0 || ngx_worker != 0) {
-        return NGX_OK;
-    }
-
-    wmcf->sweep.handler = ngx_http_weir_sweep;
-    wmcf->sweep.data = wmcf;
-    wmcf->sweep.log = cycle->log;
-    wmcf->sweep.cancelable = 1;
-
-    ngx_add_timer(&wmcf->sweep, NGX_HTTP_WEIR_SWEEP_INTERVAL);
-
     return NGX_OK;
 }
 
@@ -309,22 +302,4 @@ ngx_http_weir_detach_zones(ngx_http_weir_main_conf_t *wmcf)
         weir_zone_detach(zones[i]->handle);
         zones[i]->handle = NULL;
     }
-}
-
-
-static void
-ngx_http_weir_sweep(ngx_event_t *ev)
-{
-    ngx_uint_t                  i;
-    ngx_http_weir_zone_t      **zones;
-    ngx_http_weir_main_conf_t  *wmcf;
-
-    wmcf = ev->data;
-    zones = wmcf->zones.elts;
-
-    for (i = 0; i < wmcf->zones.nelts; i++) {
-        weir_zone_sweep(zones[i]->handle, &ngx_http_weir_clock);
-    }
-
-    ngx_add_timer(ev, NGX_HTTP_WEIR_SWEEP_INTERVAL);
 }

@@ -111,7 +111,7 @@ def test_a_changed_rate_keeps_every_keys_debt_as_time(start_nginx, rate, burst,
     assert not nginx.errors(r"\[warn\]")
 
 
-ANEW = r'\[warn\] .*"one"'
+ANEW = r'\[warn\] .*"one" starts anew'
 
 
 @pytest.mark.parametrize("before, after", [
