@@ -52,6 +52,8 @@ ngx_http_weir_init(ngx_conf_t *cf)
 
     wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_weir_module);
 
+    ngx_http_weir_check_loaded(cf);
+
     if (ngx_http_weir_check_geo(cf, wmcf) != NGX_OK
         || ngx_http_weir_init_zones(cf, wmcf) != NGX_OK
         || ngx_http_weir_init_flags(cf, wmcf) != NGX_OK)

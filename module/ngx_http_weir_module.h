@@ -233,6 +233,10 @@ ngx_int_t ngx_http_weir_own(ngx_conf_t *cf, void *object,
 
 extern ngx_command_t  ngx_http_weir_commands[];
 
+/* ngx_http_weir_loaded.c */
+
+void ngx_http_weir_check_loaded(ngx_conf_t *cf);
+
 /* ngx_http_weir_variables.c */
 
 ngx_int_t ngx_http_weir_add_variables(ngx_conf_t *cf);

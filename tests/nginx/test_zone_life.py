@@ -1,10 +1,12 @@
-"""The life of a zone: when it keeps its counts and when it starts anew, and
-what is said when it is full.
+"""The life of a zone: when it keeps its counts and when it starts anew, what
+is said when it is full, and whom that and a replaced module concern.
 
 That the rate of a zone may change is in test_reload.py.
 """
 
+import os
 import re
+import shutil
 import threading
 import time
 
@@ -227,3 +229,76 @@ def test_nothing_is_said_of_a_zone_with_room(start_nginx):
     flood(nginx, "one")
     wait_for_housekeeping(nginx, "sync1")
     assert not nginx.errors('"one"')
+
+
+# ---- A replaced module ----
+
+
+REPLACED = r'\[warn\] .*the module file "%s" was replaced; the running nginx goes on'
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """A copy of the module, which is loaded in its place."""
+    copy = tmp_path / "ngx_http_weir_module.so"
+    shutil.copy(server.module_path(), copy)
+    monkeypatch.setenv("WEIR_MODULE", str(copy))
+    return copy
+
+
+def another_file(module):
+    """Of the same size and date."""
+    os.replace(shutil.copy2(module, module.with_suffix(".new")), module)
+
+
+def another_date(module):
+    os.utime(module, (1, 1))
+
+
+@pytest.mark.parametrize("replace", [another_file, another_date])
+def test_a_replaced_module_is_logged_at_each_reload(start_nginx, module, replace):
+    """Which keeps the old one, and all counts."""
+    nginx = start_nginx(zone(), BURST)
+    line = REPLACED % re.escape(str(module))
+    nginx.reload()
+    assert not nginx.errors("module file")
+    assert statuses(nginx.port, 6, address=ME) == [200] * 5 + [429]
+    replace(module)
+    for number in (1, 2):
+        nginx.reload()
+        assert len(nginx.errors(line)) == number
+        assert get(nginx.port, "/", ME).status == 429
+    nginx.stop()
+    (nginx.dir / "nginx.pid").unlink(missing_ok=True)
+    nginx.start()
+    nginx.reload()
+    assert len(nginx.errors("module file")) == 2
+
+
+def test_a_module_file_that_is_gone_is_logged(start_nginx, module):
+    nginx = start_nginx(zone(), BURST)
+    away = module.rename(module.with_suffix(".away"))
+    nginx.reload()
+    assert len(nginx.errors(f'the module file "{module}" is gone')) == 1
+    away.rename(module)
+    nginx.reload()
+    assert len(nginx.errors("module file")) == 1
+
+
+def test_a_test_of_the_configuration_does_not_mind(start_nginx, module):
+    nginx = start_nginx(zone(), BURST)
+    another_file(module)
+    code, said = nginx.check()
+    assert code == 0 and "warn" not in said
+
+
+def test_a_module_from_another_file_starts_zones_anew(start_nginx, module,
+                                                      monkeypatch):
+    nginx = start_nginx(zone(), BURST)
+    assert statuses(nginx.port, 6, address=ME) == [200] * 5 + [429]
+    other = shutil.copy(module, module.with_name("other.so"))
+    monkeypatch.setenv("WEIR_MODULE", str(other))
+    nginx.reload(zone(), BURST)
+    assert nginx.errors(ANEW + "was made by another module, or by this one loaded from")
+    assert not nginx.errors("module file")
+    assert statuses(nginx.port, 6, address=ME) == [200] * 5 + [429]
