@@ -16,7 +16,7 @@ USE = "server { weir_limit zone=one burst=5 nodelay; }"
 EXPECTED = "expected|must be|must have"
 UNSUPPORTED = "not supported"
 
-RATES = ["0r/s", "10", "10r", "r/s", "10r/", "10r/x", "10r/sec", "-1r/s",
+RATES = ["0r/s", "10x", "10r", "r/s", "10r/", "10r/x", "10r/sec", "-1r/s",
          "1.5r/s", "10r/0s", "10r/31d", "2000000r/s", "99999999999r/s", "",
          "10r/s,", "0x10r/s", "10R/s"]
 

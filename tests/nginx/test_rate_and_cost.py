@@ -65,7 +65,7 @@ def test_off_of_one_limit_leaves_the_others(start_nginx):
     assert statuses(nginx.port, 7, "/?r=off", ME) == FIVE_OF_7
 
 
-BAD_RATES = ["fast", "0r/s", "10", "-1r/s", "1.5r/s", "1r/31d", "99999999999r/s",
+BAD_RATES = ["fast", "0r/s", "10x", "-1r/s", "1.5r/s", "1r/31d", "99999999999r/s",
              "2000000r/s", "OFF", "off,", "1r/h,"]
 
 

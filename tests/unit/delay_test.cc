@@ -195,9 +195,17 @@ TEST_F(LateChargeTest, TheDebtNeverGrowsAboveTheLargestBudget) {
   weir_limit_t login = look(budget("1r/h", 4));
   decide({&login, 1});
   for (int i = 0; i < 1000; ++i) charge(login);
-  EXPECT_LE(login.debt, kMaxTolerance);
-  EXPECT_GT(login.debt, kMaxTolerance - 2 * login.budget.interval);
+  EXPECT_EQ(login.debt, kMaxTolerance);
   EXPECT_EQ(decide({&login, 1}), WEIR_REJECTED);
+}
+
+// A charge that would make it larger is not lost.
+TEST_F(LateChargeTest, TheLastChargeFillsTheDebtUp) {
+  weir_limit_t large = look(budget("1r/s", 130'000));
+  large.cost = 80'000;
+  for (int i = 0; i < 2; ++i) charge(large);
+  EXPECT_EQ(large.debt, kMaxTolerance);
+  EXPECT_EQ(decide({&large, 1}), WEIR_REJECTED);
 }
 
 TEST_F(LateChargeTest, CanBeGivenBack) {

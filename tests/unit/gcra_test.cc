@@ -64,10 +64,10 @@ TEST(Gcra, AStateIsTheTimeAtWhichTheDebtIsPaid) {
   }
 }
 
-TEST(Gcra, AnOverdraftEndsWhereNoDebtMayGrowAbove) {
-  const weir_budget_t overdraft = Gcra::overdraft(kFive);
-  EXPECT_TRUE(Gcra::passes(owing(kMaxTolerance - 1000), overdraft, 1000));
-  EXPECT_FALSE(Gcra::passes(owing(kMaxTolerance - 999), overdraft, 1000));
+TEST(Gcra, ALateChargePassesAndStopsWhereNoDebtMayGrowAbove) {
+  EXPECT_TRUE(LateGcra::passes(owing(kMaxTolerance), kFive, 1000));
+  EXPECT_EQ(LateGcra::charge(owing(5000), 1000).debt, 6000u);
+  EXPECT_EQ(LateGcra::charge(owing(kMaxTolerance - 999), 1000).debt, kMaxTolerance);
 }
 
 }  // namespace

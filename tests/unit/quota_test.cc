@@ -31,7 +31,7 @@ TEST(QuotaParse, ReadsEveryUnitAndMultiple) {
 
 TEST(QuotaParse, RefusesEverythingElseAndQuotesIt) {
   for (const std::string text : {"",           "r/s",
-                                 "10",         "10r",
+                                 "10x",        "10r",
                                  "10r/",       "10/s",
                                  "10r/x",      "10r/ss",
                                  "10r/5",      "10r/s ",

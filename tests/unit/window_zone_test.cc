@@ -156,7 +156,46 @@ TEST_F(WindowZoneTest, LateChargesExceedTheLimitAndAreOwed) {
   clock_.advance_seconds(7);  // below 5
   EXPECT_EQ(decide(login), WEIR_PASSED);
   for (int i = 0; i < 300'000; ++i) weir_charge(&login, &clock);
+  // As much as can be counted: it takes more than a period until 5 of that are left.
   EXPECT_EQ(decide(login), WEIR_REJECTED);
+  EXPECT_GT(weir_limit_retry_after(&login), 60 * kSecond);
+  EXPECT_LT(weir_limit_retry_after(&login), 120 * kSecond);
+}
+
+TEST_F(WindowZoneTest, TheLastLateChargeFillsTheCountUp) {
+  open({quota("262143r/h")});
+  weir_limit_t large = limit(150'000);
+  large.charge_later = true;
+  const weir_clock_t clock = clock_.handle();
+  for (int i = 0; i < 2; ++i) weir_charge(&large, &clock);
+  EXPECT_EQ(take(), WEIR_REJECTED);
+}
+
+TEST_F(WindowZoneTest, WhatNobodySweptIsSweptAfterAPause) {
+  open({quota("1r/s")});
+  const weir_clock_t clock = clock_.handle();
+  weir_zone_sweep(zone_->get(), &clock);
+  for (int i = 0; i < 500; ++i) {
+    key_ = std::to_string(i);
+    ASSERT_EQ(take(), WEIR_PASSED) << i;
+  }
+  clock_.advance_seconds(127);  // nobody ran: a second more, and the numbers come round
+  EXPECT_EQ(weir_zone_sweep(zone_->get(), &clock), 0u);  // they look alive, from ahead
+  clock_.advance_seconds(40);
+  EXPECT_EQ(weir_zone_sweep(zone_->get(), &clock), 500u);
+}
+
+TEST_F(WindowZoneTest, AnUnsweptKeyIsNotRefusedForLong) {
+  open({quota("1r/s")});
+  ASSERT_EQ(take(), WEIR_PASSED);
+  unsigned refused = 0;
+  for (int second = 2; second < 200; ++second) {
+    clock_.advance_seconds(second == 2 ? 2 : 1);
+    weir_limit_t look = limit();
+    look.charge_later = true;
+    refused += decide(look) == WEIR_REJECTED;
+  }
+  EXPECT_LE(refused, 3u);
 }
 
 TEST_F(WindowZoneTest, AReloadThatChangesTheRateKeepsTheCounts) {

@@ -109,8 +109,8 @@ typedef struct weir_quota {
 
 /*
  * Reads a rate: NUMBER "r/" [NUMBER] UNIT, where UNIT is s, m, h or d:
- * "10r/s", "100r/m", "5r/h", "1000r/d", "10r/5s". Sets tokens and period,
- * and burst to 0.
+ * "10r/s", "100r/m", "5r/h", "1000r/d", "10r/5s". A number alone is one a
+ * second, as for limit_req. Sets tokens and period, and burst to 0.
  */
 WEIR_API weir_status_t weir_quota_parse(const char *text, size_t length,
     weir_quota_t *quota, weir_error_t *error);
@@ -210,10 +210,12 @@ WEIR_API uint64_t weir_zone_slots(const weir_zone_t *zone);
 
 /*
  * One step of housekeeping: clears words that have long been dead, so that
- * they can't look alive when the tick counter wraps. Call it about once a
- * second from at least one of the processes; each step is bounded, and all of
- * the zone is visited once an hour or oftener. Correct decisions depend on it
- * only over days. Returns the number of words cleared.
+ * they can't look alive when the ticks, or the windows' numbers, come round.
+ * Call it about once a second from at least one of the processes. A step takes
+ * as much of the zone as makes it go round once an hour, or oftener where that
+ * is needed; after a pause it takes more, at most all. Without it, keys may be
+ * refused that should pass, after 3 * 2^38 ticks (9 days by default, 1.7 hours
+ * at the highest rates) or 125 windows. Returns the number of words cleared.
  */
 WEIR_API uint64_t weir_zone_sweep(weir_zone_t *zone,
     const weir_clock_t *clock);
@@ -256,8 +258,8 @@ typedef enum weir_verdict {
 
 /* One limit that a request has to meet. */
 typedef struct weir_limit {
-    /* In: whose budget, in which zone, and how many tokens. No token can
-     * always be had, unless late charges have overdrawn the budget. */
+    /* In: whose budget, in which zone, and how many tokens. A cost of 0
+     * always passes, unless late charges have overdrawn the budget. */
     weir_zone_t *zone;
     const void *key;
     size_t key_length;
@@ -299,15 +301,17 @@ WEIR_API weir_verdict_t weir_decide(weir_limit_t *limits, size_t count,
 
 /*
  * Charges a limit that passed with charge_later, now that the request turned
- * out to count. Never rejects: the debt grows beyond the budget, to 2^37 ticks
- * (in a sliding window to 262,143 counts), so what is admitted may exceed the
- * budget by the requests that were let pass and not charged yet. Sets debt,
- * charged and state.
+ * out to count. Never rejects: the debt grows beyond the budget, and stops
+ * growing at 2^37 ticks (36 hours by default; in a sliding window at 262,143
+ * counts). So what is admitted may exceed the budget by the requests that were
+ * let pass and not charged yet. Sets debt, charged and state.
  */
 WEIR_API void weir_charge(weir_limit_t *limit, const weir_clock_t *clock);
 
 /* Gives back what was charged for this limit, as far as it is still owed, and
- * sets `charged` to 0. */
+ * sets `charged` to 0. To be called within 2^38 ticks (3 days by default, half
+ * an hour at the highest rates), or 100 windows: later, it may take what others
+ * have been charged. */
 WEIR_API void weir_refund(weir_limit_t *limit, const weir_clock_t *clock);
 
 /* Whole tokens that could be taken at once after this decision. */

@@ -10,6 +10,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "limiter/tick.h"
@@ -45,11 +46,6 @@ struct Gcra {
 
   static constexpr bool is_possible(const weir_budget_t&, Price price) { return price != kNever; }
   static constexpr uint64_t amount(Price price) { return price; }
-
-  // The largest budget that its price can be charged under.
-  static constexpr weir_budget_t overdraft(const weir_budget_t& budget) {
-    return {budget.interval, kMaxTolerance};
-  }
 
   static constexpr View view(Tick tat, Time now) { return {now, debt_at(tat, now)}; }
   static constexpr View unseen(Time now) { return {now, 0}; }
@@ -87,6 +83,14 @@ struct Gcra {
     if (elapsed >= receipt.price) return view;
     const Ticks owed = receipt.price - elapsed;
     return {view.now, view.debt > owed ? view.debt - owed : 0};
+  }
+};
+
+// Charges after the fact: whatever the budget says, until the debt is as large as it may get.
+struct LateGcra : Gcra {
+  static constexpr bool passes(const View&, const weir_budget_t&, Price) { return true; }
+  static constexpr View charge(const View& view, Price price) {
+    return {view.now, std::min(view.debt + price, kMaxTolerance)};
   }
 };
 

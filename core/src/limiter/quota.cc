@@ -161,11 +161,13 @@ weir_status_t parse_quota(std::string_view text, Quota* quota, weir_error_t* err
   std::string_view rest = text;
   Quota parsed{};
   uint32_t count = 1;
-  const bool has_tokens = take_number(rest, parsed.tokens) && rest.starts_with("r/");
-  if (has_tokens) rest.remove_prefix(2);
-  const bool has_period = has_tokens && (rest.size() == 1 || take_number(rest, count)) &&
-                          rest.size() == 1 && seconds_of(rest.front()) != 0;
-  if (!has_period) {
+  bool is_rate = take_number(rest, parsed.tokens);
+  if (is_rate && rest.empty()) rest = "r/s";  // as nginx reads it
+  is_rate = is_rate && rest.starts_with("r/");
+  if (is_rate) rest.remove_prefix(2);
+  is_rate = is_rate && (rest.size() == 1 || take_number(rest, count)) && rest.size() == 1 &&
+            seconds_of(rest.front()) != 0;
+  if (!is_rate) {
     set_error(error,
               "invalid rate %s, expected NUMBERr/[NUMBER]UNIT with a unit of s, m, h or d, "
               "as in \"10r/s\", \"5r/h\" or \"10r/5s\"",

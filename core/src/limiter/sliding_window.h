@@ -17,8 +17,8 @@
 //
 // window    the number of the window, modulo 128. A state is live in its window, in the next one
 //           if anything was counted in it, and, for readers whose clock reading is old by the time
-//           that they see the word, up to 32 windows before it. A sweep has to visit it within 64
-//           windows after that, before its number comes round.
+//           that they see the word, in the two windows before it. A sweep has to visit it before
+//           its number comes round.
 // current   counts of this window. A count stands for one token if the limit is at most 262,143;
 //           above that for `unit` tokens, and a request adds a count by chance, in proportion.
 // previous  counts of the last window: exact to 16,383, and above that a floating-point number
@@ -97,7 +97,7 @@ struct SlidingWindow {
   static constexpr unsigned kPreviousBits = 15;
   static constexpr uint32_t kMaxCount = (1u << kCurrentBits) - 1;
   static constexpr uint32_t kWindows = WindowScale::kWindows;
-  static constexpr uint32_t kAhead = 32;
+  static constexpr uint32_t kAhead = 2;
   static_assert(uint64_t{kWindows} << (kCurrentBits + kPreviousBits) == uint64_t{1} << 40);
 
   // `asked` rounds up, so that no budget allows what its last count is not enough for. `dice` is a
@@ -114,9 +114,6 @@ struct SlidingWindow {
     return price.asked <= kMaxCount && price.asked * budget.interval <= budget.tolerance;
   }
   static constexpr uint64_t amount(const Price& price) { return price.added; }
-  static constexpr weir_budget_t overdraft(const weir_budget_t& budget) {
-    return {budget.interval, kMaxCount * budget.interval};
-  }
 
   static constexpr View view(uint64_t state, const Time& now) {
     const auto window = static_cast<uint32_t>(state >> (kCurrentBits + kPreviousBits));
@@ -205,6 +202,16 @@ struct SlidingWindow {
   // The least offset at which `count` of the window before leaves `room` ticks.
   static constexpr Ticks faded(uint32_t count, Ticks room, Ticks period) {
     return room >= count * (period - 1) ? 0 : period - 1 - room / count;
+  }
+};
+
+// Charges after the fact: whatever the budget says, until the count is full.
+struct LateSlidingWindow : SlidingWindow {
+  static constexpr bool passes(const View&, const weir_budget_t&, const Price&) { return true; }
+  static constexpr View charge(const View& view, const Price& price) {
+    View charged = SlidingWindow::charge(view, price);
+    charged.current = std::min(charged.current, kMaxCount);
+    return charged;
   }
 };
 

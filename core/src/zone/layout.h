@@ -45,6 +45,7 @@ struct Header {
   // Changed after format, hence on a line of their own.
   alignas(kCacheLine) std::atomic<uint64_t> attachments;  // how many handles there have been
   std::atomic<uint64_t> sweep_cursor;                     // lines swept so far, ever growing
+  std::atomic<uint64_t> swept_at;                         // when, in nanoseconds
 };
 
 // Counters of a few processes. A stripe is two lines long, since processors fetch lines in pairs:

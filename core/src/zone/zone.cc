@@ -16,11 +16,13 @@ namespace {
 constexpr uint64_t kMinLines = 1;
 
 // Sweeping goes round within an hour, or faster if dead words look alive again sooner: within 2^36
-// ticks of a token bucket (512 s at 27 bits), and within 32 windows; in steps of a second.
+// ticks of a token bucket (512 s at 27 bits), and within 32 windows.
 constexpr uint64_t kSweepSeconds = 3600;
 constexpr uint64_t kSweepTicksBits = 36;
 constexpr uint64_t kSweepWindows = 32;
 static_assert(2 * kSweepWindows + SlidingWindow::kAhead < SlidingWindow::kWindows);
+
+constexpr uint64_t kNanosPerSecond = 1'000'000'000;
 
 Stripe* stripes_of(void* memory) {
   return reinterpret_cast<Stripe*>(static_cast<uint8_t*>(memory) + kStripesOffset);
@@ -180,17 +182,14 @@ bool Zone::charge_by(weir_limit_t& limit, const weir_clock_t& clock) {
   return false;
 }
 
-// A late charge is a charge under the largest budget there can be; what even that does not allow
-// is dropped.
-template <class Limiter>
+template <class Limiter, class Late>
 void Zone::charge_late_by(weir_limit_t& limit, const weir_clock_t& clock) {
-  using Table = TableOf<Limiter>;
+  using Table = TableOf<Late>;
   const auto cost = price(Limiter{}, limit);
   if (Limiter::amount(cost) == 0 || !Limiter::is_possible(limit.budget, cost)) return;
 
-  const auto outcome =
-      Table::charge(place_of(limit.key, limit.key_length), Limiter::overdraft(limit.budget), cost,
-                    writer_, time(Limiter{}, clock));
+  const auto outcome = Table::charge(place_of(limit.key, limit.key_length), limit.budget, cost,
+                                     writer_, time(Limiter{}, clock));
   if (outcome.evictions != 0) count(kEvicted, outcome.evictions);
   if (outcome.verdict == TableVerdict::kFull) count(kFullAdmitted);
   if (outcome.verdict == TableVerdict::kExhausted) count(kExhausted);
@@ -217,7 +216,8 @@ bool Zone::charge(weir_limit_t& limit, const weir_clock_t& clock) {
 }
 
 void Zone::charge_late(weir_limit_t& limit, const weir_clock_t& clock) {
-  is_bucket() ? charge_late_by<Gcra>(limit, clock) : charge_late_by<SlidingWindow>(limit, clock);
+  is_bucket() ? charge_late_by<Gcra, LateGcra>(limit, clock)
+              : charge_late_by<SlidingWindow, LateSlidingWindow>(limit, clock);
 }
 
 void Zone::refund(weir_limit_t& limit, const weir_clock_t& clock) {
@@ -281,9 +281,15 @@ uint64_t Zone::sweep_by(uint64_t first, uint64_t lines, const weir_clock_t& cloc
   return cleared;
 }
 
+// After a pause of all sweepers, as of a frozen container, as much more as they have missed.
 uint64_t Zone::sweep(const weir_clock_t& clock) {
   const uint64_t round = sweep_seconds();
-  const uint64_t step = (line_count_ + round - 1) / round;
+  const uint64_t now = clock.now(clock.context);
+  const uint64_t before = header_->swept_at.exchange(now, std::memory_order_relaxed);
+  const bool is_first = before == 0 || before > now;
+  const uint64_t missed = is_first ? 0 : (now - before) / kNanosPerSecond;
+  const uint64_t seconds = std::clamp(missed, uint64_t{1}, round);
+  const uint64_t step = std::min(line_count_, (line_count_ * seconds + round - 1) / round);
   const uint64_t first = header_->sweep_cursor.fetch_add(step, std::memory_order_relaxed);
   return is_bucket() ? sweep_by<Gcra>(first, step, clock)
                      : sweep_by<SlidingWindow>(first, step, clock);

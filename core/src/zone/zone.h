@@ -87,7 +87,7 @@ class Zone {
   bool peek_by(weir_limit_t& limit, const weir_clock_t& clock) const;
   template <class Limiter>
   bool charge_by(weir_limit_t& limit, const weir_clock_t& clock);
-  template <class Limiter>
+  template <class Limiter, class Late>
   void charge_late_by(weir_limit_t& limit, const weir_clock_t& clock);
   template <class Limiter>
   void refund_by(weir_limit_t& limit, const weir_clock_t& clock);
