@@ -181,6 +181,63 @@ ngx_http_weir_collect_quotas(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
 }
 
 
+/* How many tokens a key may use at once: what no request may cost more than. */
+
+static uint64_t
+ngx_http_weir_capacity(ngx_http_weir_zone_t *zone, weir_quota_t *quota)
+{
+    return zone->algorithm == WEIR_SLIDING_WINDOW
+               ? quota->tokens : (uint64_t) quota->burst + 1;
+}
+
+
+/* A fixed cost that no budget of the limit allows refuses every request. */
+
+static ngx_int_t
+ngx_http_weir_check_cost(ngx_conf_t *cf, ngx_http_weir_limit_t *limit)
+{
+    uint64_t                        largest;
+    ngx_uint_t                      i;
+    weir_quota_t                    quota;
+    ngx_http_weir_zone_t           *zone;
+    ngx_http_weir_country_entry_t  *entries;
+
+    zone = limit->zone;
+
+    if (limit->cost
+        || (limit->rate && zone->algorithm == WEIR_SLIDING_WINDOW))
+    {
+        return NGX_OK;
+    }
+
+    quota = ngx_http_weir_quota(limit, NULL);
+    largest = ngx_http_weir_capacity(zone, &quota);
+
+    if (zone->country_limits) {
+        entries = zone->country_limits->entries.elts;
+
+        for (i = 0; i < zone->country_limits->entries.nelts; i++) {
+
+            if (entries[i].quota.tokens) {
+                quota = ngx_http_weir_quota(limit, &entries[i]);
+                largest = ngx_max(largest,
+                                  ngx_http_weir_capacity(zone, &quota));
+            }
+        }
+    }
+
+    if (limit->fixed_cost > largest) {
+        ngx_http_weir_error_at(cf, &limit->place,
+                               "\"cost=%uD\" is more than zone \"%V\" allows "
+                               "at once, expected at most %uL",
+                               limit->fixed_cost, &zone->name, largest);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_weir_make_budgets(ngx_conf_t *cf, ngx_http_weir_limit_t *limit)
 {
@@ -189,6 +246,10 @@ ngx_http_weir_make_budgets(ngx_conf_t *cf, ngx_http_weir_limit_t *limit)
     weir_quota_t                    quota;
     ngx_http_weir_zone_t           *zone;
     ngx_http_weir_country_entry_t  *entries;
+
+    if (ngx_http_weir_check_cost(cf, limit) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     zone = limit->zone;
 

@@ -295,7 +295,9 @@ ngx_http_weir_log_level_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
 
     for (i = 0; levels[i].name.len; i++) {
-        if (ngx_strcmp(value[1].data, levels[i].name.data) == 0) {
+        if (value[1].len == levels[i].name.len
+            && ngx_strcasecmp(value[1].data, levels[i].name.data) == 0)
+        {
             *field = levels[i].value;
             return NGX_CONF_OK;
         }

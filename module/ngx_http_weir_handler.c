@@ -73,9 +73,11 @@ ngx_http_weir_control(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->bypassed = (rc == NGX_DECLINED);
+    if (r == r->main) {
+        ctx->bypassed = (rc == NGX_DECLINED);
+    }
 
-    if (ctx->bypassed) {
+    if (rc == NGX_DECLINED) {
         return NGX_DECLINED;
     }
 

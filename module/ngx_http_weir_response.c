@@ -4,12 +4,13 @@
  * refused the request, whoever writes the body then; and it charges limits
  * with count=, if the status is one that counts.
  *
- * The status that counts is the one that the client sees.  Header filters that
- * come later may turn a 200 into 206, 304, 412 or 416, and nothing else: so a
- * 200 is looked at when they are done, and all else before, that a client
- * which waits for its answer meets its charge.  Where no header is sent (444,
- * 499), or a subrequest is judged later, it is the status that is logged.
- * A request is charged at most once, and not at all if weir itself refuses it.
+ * The status that counts is the one that the client sees.  Of nginx's own header
+ * filters, those that come later may turn a 200 into 206, 304, 412 or 416, and
+ * nothing else: so a 200 is looked at when they are done, and all else before,
+ * that a client which waits for its answer meets its charge.  Where no header
+ * is sent (444, 499), or a subrequest is judged later, it is the status that is
+ * logged.  A request is charged at most once, and not at all if weir itself
+ * refuses it.
  */
 
 #include "ngx_http_weir_module.h"

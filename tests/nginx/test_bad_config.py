@@ -118,6 +118,8 @@ LIMITS = [
                           ("401,,403", ""), ("199", "199"),
                           ("0401", "0401"), ("401,600", "600"),
                           ("4xx", "4xx"), ("401-403", "401-403"), ("-401", "-401"))),
+    (limit("zone=one burst=4 nodelay cost=6"), "cost=6", "at most 5"),
+    (limit("zone=one rate=$arg_r cost=2"), "cost=2", "at most 1"),
     (limit("zone=one count=401,403,401"), "401", "twice"),
     (limit("zone=one count=401 count=403"), "count=403", "twice"),
     (limit("zone=one rate=$arg_a rate=$arg_b"), r"rate=\$arg_b", "twice"),
@@ -200,6 +202,8 @@ GEO = [
 WINDOW = ZONE.replace(";", " algorithm=sliding_window;")
 
 WINDOWS = [
+    (WINDOW.replace("1r/s", "9r/m") + "server {\nweir_limit zone=one cost=10; #<\n}",
+     "cost=10", "at most 9"),
     (zone_with("rate=1r/s algorithm=sliding"), "algorithm=sliding", EXPECTED),
     (zone_with("rate=1r/s algorithm="), "algorithm=", EXPECTED),
     (zone_with("rate=1r/s algorithm=token_bucket algorithm=sliding_window"),
@@ -337,15 +341,17 @@ GOOD = {
     "terms of each request":
         ZONE + "weir_limit zone=one burst=5 rate=$arg_r cost=$arg_c$arg_d;"
         "server { weir_limit zone=one rate=${arg_n}r/s cost=0; location /a {"
-        " weir_limit zone=one cost=4294967295 nodelay dry_run; } }",
+        " weir_limit zone=one burst=9 cost=10 nodelay dry_run; } }",
     "a sliding window": WINDOW + DB + "weir_country_limits zone=one {"
                         " KR JP rate=99r/s; EU rate=4r/s; XX off; KP deny; }"
-                        "server { weir_limit zone=one dry_run rate=$arg_r cost=2; }",
+                        "server { weir_limit zone=one dry_run cost=99; location /a {"
+                        " weir_limit zone=one rate=$arg_r cost=100; } }",
     "the largest window": WINDOW.replace("1r/s", "4294967295r/30d") + "server {"
                           " weir_limit zone=one; }",
     "statuses that count": ZONE + USE.replace(
         "nodelay", "count=200,206,304,401,444,499,599 cost=2 dry_run"),
     "no burst to delay": ZONE + USE.replace("burst=5 nodelay", "delay=3"),
+    "a level in capitals": ZONE + "weir_limit_log_level WARN;",
     "all levels": ZONE + DB + "%s server { %s location / { %s } }" % ((
         "weir_limit zone=one burst=1 nodelay dry_run; weir_limit_status 444;"
         " weir_limit_log_level notice; weir_limit_dry_run off; weir_geo_deny KP;"

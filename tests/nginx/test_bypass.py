@@ -172,6 +172,15 @@ def test_a_page_and_its_parts_are_bypassed_each_by_its_own_location(
     assert get(nginx.port, "/page", ME).status == (429 if charged else 200)
 
 
+def test_a_subrequest_that_is_not_bypassed_leaves_the_pages_word(start_nginx):
+    nginx = start_nginx(
+        ZONE + "weir_limit_zone $arg_none zone=two:1m rate=1r/m;",
+        f"{TELL} location / {{ {LIMIT} {BYPASS} auth_request /ask; }}"
+        " location /ask { weir_limit zone=two; weir_bypass $arg_none;"
+        " alias @dir@/html/index.html; }")
+    assert words(nginx, headers=passing()) == (200, "BYPASSED", "BYPASSED", "")
+
+
 def test_each_request_of_a_connection_is_bypassed_by_itself(start_nginx):
     nginx = start_nginx(ZONE, LOCATION)
     requests = [encode("/", ME, passing()), encode("/", ME)] * 7

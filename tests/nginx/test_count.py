@@ -190,9 +190,12 @@ def test_refusals_of_another_limit_never_count(serve):
 
 
 def test_denials_by_country_never_count(serve, country_db):
-    nginx = serve("weir_geo_deny KP; " + LOGIN.replace("401", "401,403"),
-                  f"weir_geo_db {country_db};" + ZONE)
-    assert statuses(nginx.port, 10, GOOD, addresses.KP) == [403] * 10
+    """Behind a redirect, too, when the limit has let the request pass."""
+    nginx = serve(
+        f"location / {{ {COUNT.replace('401', '401,403')} error_page 404 = /denied;"
+        " location /none {} } location /denied { weir_geo_deny KP; }",
+        f"weir_geo_db {country_db};" + ZONE)
+    assert statuses(nginx.port, 10, "/none", addresses.KP) == [403] * 10
     nginx.reload(ZONE, LOGIN + LEFT)
     assert charged(nginx, addresses.KP) == 0
 

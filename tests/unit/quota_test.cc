@@ -17,9 +17,11 @@ TEST(QuotaParse, ReadsEveryUnitAndMultiple) {
   const struct {
     const char* text;
     uint32_t tokens, period;
-  } cases[] = {{"10r/s", 10, 1},           {"100r/m", 100, 60}, {"5r/h", 5, 3600},
-               {"1000r/d", 1000, 86400},   {"10r/5s", 10, 5},   {"1r/30d", 1, 2592000},
-               {"1000000r/s", 1000000, 1}, {"3r/2m", 3, 120}};
+  } cases[] = {{"10r/s", 10, 1},         {"10", 10, 1},
+               {"100r/m", 100, 60},      {"5r/h", 5, 3600},
+               {"1000r/d", 1000, 86400}, {"10r/5s", 10, 5},
+               {"1r/30d", 1, 2592000},   {"1000000r/s", 1000000, 1},
+               {"3r/2m", 3, 120}};
   for (const auto& c : cases) {
     Quota parsed{};
     ASSERT_EQ(parse_quota(c.text, &parsed, nullptr), WEIR_OK) << c.text;
