@@ -61,6 +61,7 @@ static ngx_int_t
 ngx_http_weir_check_words(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
     ngx_http_weir_zone_t *zone)
 {
+    ngx_str_t                       *word;
     ngx_uint_t                       i, n;
     ngx_http_weir_limit_t          **limits;
     ngx_http_weir_country_entry_t   *entries;
@@ -68,13 +69,21 @@ ngx_http_weir_check_words(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
     limits = wmcf->limits.elts;
 
     for (i = 0; i < wmcf->limits.nelts; i++) {
-        if (limits[i]->zone == zone && limits[i]->bucket_word.len) {
+
+        if (limits[i]->zone != zone) {
+            continue;
+        }
+
+        word = limits[i]->burst_word.len ? &limits[i]->burst_word
+                                         : &limits[i]->delay_word;
+
+        if (word->len) {
             ngx_http_weir_error_at(cf, &limits[i]->place,
                                    "\"%V\" has no meaning in zone \"%V\" "
                                    "with \"algorithm=sliding_window\", "
                                    "expected a limit without \"burst=\", "
                                    "\"delay=\" and \"nodelay\"",
-                                   &limits[i]->bucket_word, &zone->name);
+                                   word, &zone->name);
             return NGX_ERROR;
         }
     }

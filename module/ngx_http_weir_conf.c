@@ -312,7 +312,7 @@ ngx_http_weir_log_level_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* weir_bypass $variable ...;  What has no variable would bypass all or none. */
+/* weir_bypass $variable ...;  Without a variable it would be all or none. */
 
 static char *
 ngx_http_weir_bypass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)

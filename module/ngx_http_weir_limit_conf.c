@@ -1,11 +1,17 @@
 
 /*
- * weir_limit: its parameters.
+ * weir_limit: its parameters, each of which is either understood or an error.
+ * What depends on the zone, which may be defined later, is checked when all
+ * of the configuration is known (ngx_http_weir_budget.c).
  */
 
 #include "ngx_http_weir_module.h"
 
 
+static ngx_int_t ngx_http_weir_limit_parameter(ngx_conf_t *cf,
+    ngx_http_weir_limit_t *limit, ngx_str_t *value);
+static ngx_int_t ngx_http_weir_limit_delay(ngx_conf_t *cf,
+    ngx_http_weir_limit_t *limit, ngx_str_t *value);
 static ngx_int_t ngx_http_weir_limit_rate(ngx_conf_t *cf,
     ngx_http_weir_limit_t *limit, ngx_str_t *value);
 static ngx_int_t ngx_http_weir_limit_cost(ngx_conf_t *cf,
@@ -21,8 +27,7 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_weir_loc_conf_t *wlcf = conf;
 
-    ngx_int_t                   n;
-    ngx_str_t                  *value, *delay, *bucket_word, s;
+    ngx_str_t                  *value;
     ngx_uint_t                  i;
     ngx_http_weir_limit_t      *limit, **slot;
     ngx_http_weir_main_conf_t  *wmcf;
@@ -55,108 +60,11 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     limit->place = ngx_http_weir_place(cf);
     limit->fixed_cost = 1;
-    delay = NULL;
-    bucket_word = NULL;
 
     for (i = 1; i < cf->args->nelts; i++) {
-
-        if (ngx_strncmp(value[i].data, "zone=", 5) == 0) {
-            s.data = value[i].data + 5;
-            s.len = value[i].len - 5;
-
-            limit->zone = ngx_http_weir_zone_by_name(cf, &s);
-            if (limit->zone == NULL) {
-                return NGX_CONF_ERROR;
-            }
-
-            continue;
+        if (ngx_http_weir_limit_parameter(cf, limit, &value[i]) != NGX_OK) {
+            return NGX_CONF_ERROR;
         }
-
-        if (ngx_strncmp(value[i].data, "burst=", 6) == 0) {
-
-            n = ngx_http_weir_parse_number(cf, &value[i], 1,
-                                           NGX_HTTP_WEIR_MAX_BURST);
-            if (n == NGX_ERROR) {
-                return NGX_CONF_ERROR;
-            }
-
-            limit->burst = n;
-            bucket_word = &value[i];
-            continue;
-        }
-
-        if (ngx_strncmp(value[i].data, "delay=", 6) == 0
-            || ngx_strcmp(value[i].data, "nodelay") == 0)
-        {
-            if (delay) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "\"%V\" is given beside \"%V\", "
-                                   "expected one of them", &value[i], delay);
-                return NGX_CONF_ERROR;
-            }
-
-            delay = &value[i];
-            bucket_word = delay;
-
-            if (delay->data[0] == 'n') {
-                limit->undelayed = WEIR_NODELAY;
-                continue;
-            }
-
-            n = ngx_http_weir_parse_number(cf, delay, 1,
-                                           NGX_HTTP_WEIR_MAX_BURST);
-            if (n == NGX_ERROR) {
-                return NGX_CONF_ERROR;
-            }
-
-            limit->undelayed = n;
-            continue;
-        }
-
-        if (ngx_strncmp(value[i].data, "rate=", 5) == 0) {
-
-            if (ngx_http_weir_limit_rate(cf, limit, &value[i]) != NGX_OK) {
-                return NGX_CONF_ERROR;
-            }
-
-            continue;
-        }
-
-        if (ngx_strncmp(value[i].data, "cost=", 5) == 0) {
-
-            if (ngx_http_weir_limit_cost(cf, limit, &value[i]) != NGX_OK) {
-                return NGX_CONF_ERROR;
-            }
-
-            continue;
-        }
-
-        if (ngx_strncmp(value[i].data, "count=", 6) == 0) {
-
-            if (ngx_http_weir_limit_count(cf, limit, &value[i]) != NGX_OK) {
-                return NGX_CONF_ERROR;
-            }
-
-            continue;
-        }
-
-        if (ngx_strcmp(value[i].data, "dry_run") == 0) {
-            limit->dry_run = 1;
-            continue;
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameter \"%V\" of \"weir_limit\", "
-                           "expected \"zone=NAME\", \"burst=NUMBER\", "
-                           "\"nodelay\", \"delay=NUMBER\", "
-                           "\"rate=$variable\", \"cost=$variable\", "
-                           "\"count=CODE,CODE,...\" or \"dry_run\"",
-                           &value[i]);
-        return NGX_CONF_ERROR;
-    }
-
-    if (bucket_word) {
-        limit->bucket_word = *bucket_word;
     }
 
     if (limit->zone == NULL) {
@@ -202,6 +110,102 @@ ngx_http_weir_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     *slot = limit;
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_weir_limit_parameter(ngx_conf_t *cf, ngx_http_weir_limit_t *limit,
+    ngx_str_t *value)
+{
+    ngx_int_t  burst;
+    ngx_str_t  name;
+
+    if (ngx_strncmp(value->data, "zone=", 5) == 0) {
+        name.data = value->data + 5;
+        name.len = value->len - 5;
+
+        limit->zone = ngx_http_weir_zone_by_name(cf, &name);
+
+        return limit->zone ? NGX_OK : NGX_ERROR;
+    }
+
+    if (ngx_strncmp(value->data, "burst=", 6) == 0) {
+
+        burst = ngx_http_weir_parse_number(cf, value, 1,
+                                           NGX_HTTP_WEIR_MAX_BURST);
+        if (burst == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        limit->burst = burst;
+        limit->burst_word = *value;
+
+        return NGX_OK;
+    }
+
+    if (ngx_strncmp(value->data, "delay=", 6) == 0
+        || ngx_strcmp(value->data, "nodelay") == 0)
+    {
+        return ngx_http_weir_limit_delay(cf, limit, value);
+    }
+
+    if (ngx_strncmp(value->data, "rate=", 5) == 0) {
+        return ngx_http_weir_limit_rate(cf, limit, value);
+    }
+
+    if (ngx_strncmp(value->data, "cost=", 5) == 0) {
+        return ngx_http_weir_limit_cost(cf, limit, value);
+    }
+
+    if (ngx_strncmp(value->data, "count=", 6) == 0) {
+        return ngx_http_weir_limit_count(cf, limit, value);
+    }
+
+    if (ngx_strcmp(value->data, "dry_run") == 0) {
+        limit->dry_run = 1;
+        return NGX_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\" of \"weir_limit\", "
+                       "expected \"zone=NAME\", \"burst=NUMBER\", "
+                       "\"nodelay\", \"delay=NUMBER\", "
+                       "\"rate=$variable\", \"cost=$variable\", "
+                       "\"count=CODE,CODE,...\" or \"dry_run\"", value);
+    return NGX_ERROR;
+}
+
+
+/* "nodelay" or "delay=8": limit_req lets the last of them win. */
+
+static ngx_int_t
+ngx_http_weir_limit_delay(ngx_conf_t *cf, ngx_http_weir_limit_t *limit,
+    ngx_str_t *value)
+{
+    ngx_int_t  delay;
+
+    if (limit->delay_word.len) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is given beside \"%V\", "
+                           "expected one of them", value, &limit->delay_word);
+        return NGX_ERROR;
+    }
+
+    limit->delay_word = *value;
+
+    if (value->data[0] == 'n') {
+        limit->undelayed = WEIR_NODELAY;
+        return NGX_OK;
+    }
+
+    delay = ngx_http_weir_parse_number(cf, value, 1, NGX_HTTP_WEIR_MAX_BURST);
+    if (delay == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    limit->undelayed = delay;
+
+    return NGX_OK;
 }
 
 

@@ -109,8 +109,8 @@ typedef struct {
     ngx_http_weir_zone_t               *zone;
     uint32_t                            burst;
     uint32_t                            undelayed; /* of the burst */
-    ngx_str_t                           bucket_word; /* one that only token
-                                                        buckets understand */
+    ngx_str_t                           burst_word;  /* as they are written: */
+    ngx_str_t                           delay_word;  /* windows have neither */
     uint32_t                            fixed_cost;
     ngx_http_complex_value_t           *rate;      /* NULL: none */
     ngx_http_complex_value_t           *cost;      /* NULL: fixed */

@@ -209,7 +209,7 @@ WINDOWS = [
     (zone_with("rate=1r/s algorithm=token_bucket algorithm=sliding_window"),
      "algorithm=sliding_window", "twice"),
     *((text, words.split()[-1], 'zone "one".*sliding_window.*expected')
-      for words in ("burst=5", "nodelay", "delay=3", "delay=3 burst=5")
+      for words in ("burst=5", "nodelay", "delay=3", "nodelay burst=5")
       for text in (limit(f"zone=one {words}").replace(ZONE, WINDOW),
                    limit(f"zone=one {words}").replace(ZONE, "") + "\n" + WINDOW)),
     *((WINDOW + DB + f"weir_country_limits zone=one {{\nKR rate=2r/s burst={n}; #<\n}}",
