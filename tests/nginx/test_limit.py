@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from client import Connection, encode, get, pipeline, statuses
+from client import SHARED, Connection, encode, get, pipeline, statuses
 
 ZONE = "weir_limit_zone $binary_remote_addr zone=one:1m rate=1r/m;"
 LIMIT = "weir_limit zone=one burst=4 nodelay;"
@@ -294,12 +294,12 @@ def test_a_request_that_limit_req_delays_is_charged_once(start_nginx):
 FLOOD = [encode(f"/?k={i}") for i in range(12000)]  # more than 32k have room for
 
 
-@pytest.mark.parametrize("full, flood_codes, newcomer", [
-    ("reject", {200, 429}, [429] * 3),
-    ("admit", {200}, [200] * 3),
-    ("evict", {200}, [200, 429, 429]),
+@pytest.mark.parametrize("full, refused, newcomer", [
+    ("reject", range(SHARED, 12000), [429] * 3),
+    ("admit", range(SHARED), [200] * 3),
+    ("evict", range(SHARED), [200, 429, 429]),
 ])
-def test_a_full_zone(start_nginx, full, flood_codes, newcomer):
+def test_a_full_zone(start_nginx, full, refused, newcomer):
     """A flood of new keys, each seen once, fills a zone of the smallest size.
     A key that has used up its budget before stays refused under each policy:
     keys with less debt are forgotten first."""
@@ -311,7 +311,7 @@ def test_a_full_zone(start_nginx, full, flood_codes, newcomer):
         "access_log off; error_log @dir@/flood.log crit;")
     nginx.write("heavy", "heavy")
     assert statuses(nginx.port, 7, "/heavy?k=abuser") == [200] * 5 + [429] * 2
-    assert set(pipeline(nginx.port, FLOOD)) == flood_codes
+    assert pipeline(nginx.port, FLOOD).count(429) in refused
     assert statuses(nginx.port, 3, "/heavy?k=abuser") == [429] * 3
     codes = [statuses(nginx.port, 3, f"/?k=new{i}") for i in range(20)]
     if full == "evict":

@@ -9,7 +9,7 @@ import re
 import pytest
 
 import addresses as a
-from client import encode, get, pipeline, statuses
+from client import SHARED, encode, get, pipeline, statuses
 
 DAY = 86400
 ZONE = ("weir_limit_zone $binary_remote_addr zone=one:1m rate=5r/d"
@@ -140,15 +140,16 @@ def test_a_killed_worker_takes_no_count_along(start_nginx):
 FLOOD = [encode(f"/?k={i}") for i in range(8000)]
 
 
-@pytest.mark.parametrize("full, codes, newcomer", [
-    ("reject", {200, 429}, 429), ("admit", {200}, 200), ("evict", {200}, 200)])
-def test_a_full_zone_of_windows(start_nginx, full, codes, newcomer):
+@pytest.mark.parametrize("full, refused, newcomer", [
+    ("reject", range(SHARED, 8000), 429), ("admit", range(SHARED), 200),
+    ("evict", range(SHARED), 200)])
+def test_a_full_zone_of_windows(start_nginx, full, refused, newcomer):
     """Whoever used up a window stays refused: those with less go first."""
     nginx = start_nginx(
         ZONE.replace("$binary_remote_addr zone=one:1m", f"$arg_k full={full} zone=one:32k"),
         LOCATION + "access_log off; error_log @dir@/flood.log crit;")
     assert statuses(nginx.port, 6, "/?k=abuser") == [200] * 5 + [429]
-    assert set(pipeline(nginx.port, FLOOD)) == codes
+    assert pipeline(nginx.port, FLOOD).count(429) in refused
     assert statuses(nginx.port, 3, "/?k=abuser") == [429] * 3
     fresh = [get(nginx.port, f"/?k=new{i}").status for i in range(20)]
     assert fresh.count(newcomer) >= 18
