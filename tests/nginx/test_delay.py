@@ -33,11 +33,12 @@ FREE = "location /free { alias @dir@/html/index.html; }"
     ("delay=3", 1, 0),
     ("nodelay", 1, 0),
 ])
-@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("workers, listen", [(1, ""), (2, ""), (4, "reuseport")])
 def test_the_first_pass_the_next_wait_and_the_rest_is_refused(
-        start_limited, limit, passed, delayed, workers):
+        start_limited, limit, passed, delayed, workers, listen):
     nginx = start_limited(
-        ZONE, f"location / {{ weir_limit zone=one {limit}; }}", workers=workers)
+        ZONE, f"location / {{ weir_limit zone=one {limit}; }}", workers=workers,
+        listen=listen)
     names = [f"r{n}" for n in range(passed + delayed + 2)]
     clients = [send(nginx, name) for name in names]
     waiting = [name for name in names if not ended(nginx, name)]
