@@ -99,6 +99,7 @@ def test_requests_are_answered_in_the_order_of_their_charge(start_limited):
     for client in clients:
         assert read_response(client.stream).status == 200
         client.close()
+    wait_for(lambda: len(nginx.lines("access.log")) == 6, "the access log")
     order = [line.split()[0] for line in nginx.lines("access.log")]
     assert order == names
 
