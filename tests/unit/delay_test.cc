@@ -166,7 +166,7 @@ TEST_F(LateChargeTest, ALookChargesNothing) {
 
 TEST_F(LateChargeTest, TheChargeIsMadeOnceItIsAskedFor) {
   weir_limit_t login = look(budget("1r/h", 1));
-  for (const uint64_t left : {1, 0}) {
+  for (const uint64_t left : {1u, 0u}) {
     ASSERT_EQ(decide({&login, 1}), WEIR_PASSED);
     charge(login);
     EXPECT_EQ(weir_limit_remaining(&login), left);

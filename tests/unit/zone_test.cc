@@ -228,7 +228,7 @@ TEST(Zone, SweepingKeepsForgottenKeysForgottenWhenTheClockWraps) {
 
 // Quotas that take hours to earn back, and more keys than limit_req would hold in so much memory.
 TEST(Zone, SlowRatesAreKeptFor200000RotatingKeysInTenMegabytes) {
-  constexpr int kKeyCount = 200'000;
+  constexpr size_t kKeyCount = 200'000;
   constexpr int kPerKeyAndRound = 3;
   ZoneMemory memory(10 << 20);
   ManualClock clock(1'000'000'000);
@@ -237,10 +237,11 @@ TEST(Zone, SlowRatesAreKeptFor200000RotatingKeysInTenMegabytes) {
   const Budget slow = budget("5r/h", 4);
   const double interval = 720, capacity = 5;  // seconds, tokens
   std::vector<double> paid_at(kKeyCount, 0);  // when each key's debt is paid, in seconds
-  int early = 0, late = 0, passed = 0;
+  int early = 0, late = 0;
+  size_t passed = 0;
   double now = 1;
   for (int round = 0; round < 10; ++round) {
-    for (int key = 0; key < kKeyCount; ++key) {
+    for (size_t key = 0; key < kKeyCount; ++key) {
       for (int i = 0; i < kPerKeyAndRound; ++i) {
         const double owed = std::max(0.0, paid_at[key] - now);
         const bool expected = owed + interval <= capacity * interval + 1e-3;
