@@ -13,6 +13,7 @@ import contextlib
 import os
 import pathlib
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -20,6 +21,8 @@ import socket
 import subprocess
 import tempfile
 import time
+
+chance = random.SystemRandom()  # two runs at once choose other ports
 
 DEADLINE = 60.0  # seconds; only ever reached by a test that fails
 
@@ -56,9 +59,17 @@ def wait_for(condition, what, deadline=DEADLINE):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below the ports that the kernel gives to clients' connections: else one
+    of those, of another test, could take it before nginx does."""
+    low, first = 10000, int(pathlib.Path(
+        "/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    if first <= low:
+        low, first = 1024, low
+    while True:
+        port = chance.randrange(low, first)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def children(pid):
