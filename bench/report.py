@@ -28,6 +28,7 @@ class Times:
 
     def __init__(self, path):
         self.rounds = {}
+        self.bytes = {}  # what a case made, if it says so
         with open(path) as file:
             report = json.load(file)
         self.context = report["context"]
@@ -39,6 +40,8 @@ class Times:
             assert run["time_unit"] == "ns", run
             name = re.sub(r"/iterations:\d+", "", run["run_name"])
             self.rounds.setdefault(name, []).append(run["cpu_time"])
+            if "bytes" in run:
+                self.bytes[name] = run["bytes"]
 
     def median(self, name):
         rounds = self.rounds.get(name)
@@ -142,6 +145,10 @@ def targets(times, processes, capacity):
 
     random_10m = ratio(times.median("random/weir/10000000"), times.median("clock_access/10000000"))
     peer_1m = ratio(times.median("random/limit_req/1000000"), times.median("random/weir/1000000"))
+
+    def country(family):
+        return ratio(times.median(f"{family}/libmaxminddb"), times.median(f"{family}/weir"))
+
     return markdown(
         ["what", "measured", "target", ""],
         [
@@ -159,6 +166,14 @@ def targets(times, processes, capacity):
                 speedup("disjoint"), 2, " x", 1.8),
             row("two processes to one, one hot key of their own", speedup("own"), 2, " x", 1.8),
             row("two processes to one, the same hot key", speedup("hot"), 2, " x", 0.5),
+            row("libmaxminddb's time to weir's, country of an IPv4 address", country("ipv4"), 1,
+                " x", 15),
+            row("libmaxminddb's time to weir's, country of an IPv6 address", country("ipv6"), 1,
+                " x", 5),
+            row("compiled country table", ratio(times.bytes.get("compile"), 1e6), 1, " MB", 10,
+                at_most=True),
+            row("time to read and compile the database", ratio(times.median("compile"), 1e6), 0,
+                " ms", 400, at_most=True),
         ])
 
 
@@ -180,6 +195,11 @@ def cases(times):
         add(f"random of {keys:,}", "random", f"/{keys}", "clock_access")
     for keys in times.keys("insert"):
         add(f"insert {keys:,}", "insert", f"/{keys}")
+    for family in ("ipv4", "ipv6"):
+        names = [f"{family}/weir", f"{family}/libmaxminddb"]
+        weir, peer = map(times.median, names)
+        rows.append([f"country, {family} (beside libmaxminddb)", show(weir, 1), show(peer, 1),
+                     show(ratio(peer, weir), 1, " x"), "-", show(times.spread(names), 2)])
     for name in ("clock", "hash_key", "parse_quota"):
         rows.append([name, show(times.median(name), 1), "-", "-", "-", show(times.spread([name]), 2)])
     return markdown(["ns a decision", "weir", "limit_req", "ratio", "clock and access", "spread"],

@@ -1,58 +1,176 @@
-// What the country of an address costs, on a real database: WEIR_COUNTRY_DB=FILE (for one, what
-// the build makes: build/release/country.mmdb). Addresses are random; those that nobody has
-// (private, reserved) are left out.
+// What the country of an address costs: weir's compiled table, and libmaxminddb on the same file,
+// which walks the tree and then finds "country.iso_code" in the record. The database is the
+// world-wide one that the build makes, or the one that WEIR_COUNTRY_DB names; its schema has to be
+// MaxMind's.
+//
+// Addresses are drawn from the database's own networks that have a country: each network is as
+// likely as any other, and so is each address in it.
+//
+// Names are ipv4/CONTESTANT and ipv6/CONTESTANT; compile is opening and compiling the file, and its
+// counter `bytes` is the size of the table.
 
 #include <benchmark/benchmark.h>
+#include <maxminddb.h>
+#include <netinet/in.h>
 
-#include <array>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <random>
 #include <vector>
 
-#include "geo/ip_address.h"
+#include "geo/country_compiler.h"
+#include "geo/country_table.h"
+#include "memory.h"
 #include "weir/weir.h"
+#include "wide.h"
 
+namespace weir::bench {
 namespace {
 
-template <size_t kLength>
-std::vector<std::array<uint8_t, kLength>> random_addresses(uint8_t first_low, uint8_t first_high) {
-  std::mt19937 random(1);
-  std::vector<std::array<uint8_t, kLength>> addresses;
-  while (addresses.size() < 1 << 16) {
-    std::array<uint8_t, kLength> address;
-    for (uint8_t& byte : address) byte = static_cast<uint8_t>(random());
-    address[0] = static_cast<uint8_t>(first_low + address[0] % (first_high - first_low));
-    if (!weir::IpAddress::from_bytes(address.data(), kLength).is_reserved()) {
-      addresses.push_back(address);
-    }
+constexpr size_t kAddresses = 1 << 16;
+
+const char* database() {
+  const char* named = std::getenv("WEIR_COUNTRY_DB");
+  return named != nullptr ? named : WEIR_COUNTRY_DB;
+}
+
+struct Network {
+  Wide first;
+  unsigned prefix;  // of `bits`
+};
+
+// What is below a node, of those networks that have a record; of IPv6, outside of the IPv4 part.
+void collect(const MmdbTree& tree, std::uint32_t record, Wide first, unsigned depth,
+             std::vector<Network>* networks) {
+  if (depth == tree.address_bits() || !tree.is_node(record)) {
+    if (tree.is_value(record)) networks->push_back({first, depth});
+    return;
   }
-  return addresses;
+  const auto [zero, one] = tree.records(record);
+  collect(tree, zero, first, depth + 1, networks);
+  collect(tree, one, first | Wide{1} << (tree.address_bits() - depth - 1), depth + 1, networks);
+}
+
+struct Address {
+  std::uint8_t bytes[16];
+};
+
+// Of a family, with a country.
+std::vector<Address> addresses(const MmdbFile& file, const weir_geo_t* geo, size_t length) {
+  std::vector<Network> all, networks;
+  collect(file.tree(), 0, 0, 0, &all);
+  for (const Network& network : all) {
+    const bool is_ipv4 = network.first >> 32 == 0 && network.prefix >= 96;
+    const bool is_unicast = network.first >> 125 == 1 && network.first >> 112 != 0x2002;
+    if (length == 4 ? is_ipv4 : is_unicast) networks.push_back(network);
+  }
+  must(!networks.empty(), "the database has no networks of a family");
+  std::mt19937_64 random(1);
+  std::vector<Address> drawn;
+  while (drawn.size() < kAddresses) {
+    const Network& network = networks[random() % networks.size()];
+    const Wide tail = network.prefix == 128 ? 0 : ~Wide{0} >> network.prefix;
+    const Wide number = network.first | ((Wide{random()} << 64 | random()) & tail);
+    Address address{};
+    for (size_t i = 0; i < length; ++i)
+      address.bytes[i] = static_cast<std::uint8_t>(number >> 8 * (length - 1 - i));
+    weir_country_t country;
+    weir_geo_country(geo, address.bytes, length, &country);
+    if (country.code[0] != 'X' && country.code[0] != 'Z') drawn.push_back(address);
+  }
+  return drawn;
+}
+
+// All that the benchmarks share; made once.
+struct Contestants {
+  Contestants() {
+    weir_error_t error;
+    MmdbFile file;
+    must(file.open(database(), &error) == WEIR_OK, error.text);
+    must(weir_geo_open(database(), nullptr, &geo, &error) == WEIR_OK, error.text);
+    must(MMDB_open(database(), MMDB_MODE_MMAP, &mmdb) == MMDB_SUCCESS, "MMDB_open");
+    must(file.tree().address_bits() == 128, "expected a database of both families");
+    ipv4 = addresses(file, geo, 4);
+    ipv6 = addresses(file, geo, 16);
+  }
+
+  weir_geo_t* geo = nullptr;
+  MMDB_s mmdb{};
+  std::vector<Address> ipv4, ipv6;
+};
+
+Contestants& contestants() {
+  static auto* made = new Contestants;  // until the program ends
+  return *made;
+}
+
+const std::vector<Address>& of_family(size_t length) {
+  return length == 4 ? contestants().ipv4 : contestants().ipv6;
 }
 
 template <size_t kLength>
-void look_up(benchmark::State& state, uint8_t first_low, uint8_t first_high) {
-  const char* file = std::getenv("WEIR_COUNTRY_DB");
-  weir_geo_t* geo = nullptr;
-  weir_error_t error;
-  if (file == nullptr || weir_geo_open(file, nullptr, &geo, &error) != WEIR_OK) {
-    state.SkipWithError(file == nullptr ? "set WEIR_COUNTRY_DB" : error.text);
-    return;
-  }
-  const auto addresses = random_addresses<kLength>(first_low, first_high);
+void by_weir(benchmark::State& state) {
+  const std::vector<Address>& drawn = of_family(kLength);
   size_t i = 0;
   for (auto _ : state) {
     weir_country_t country;
-    weir_geo_country(geo, addresses[i++ % addresses.size()].data(), kLength, &country);
+    weir_geo_country(contestants().geo, drawn[i++ % kAddresses].bytes, kLength, &country);
     benchmark::DoNotOptimize(country);
   }
-  weir_geo_close(geo);
 }
 
-void CountryOfIpv4(benchmark::State& state) { look_up<4>(state, 1, 224); }
-BENCHMARK(CountryOfIpv4);
+sockaddr_storage socket_address(const Address& address, size_t length) {
+  sockaddr_storage storage{};
+  if (length == 4) {
+    auto& ipv4 = reinterpret_cast<sockaddr_in&>(storage);
+    ipv4.sin_family = AF_INET;
+    std::memcpy(&ipv4.sin_addr, address.bytes, 4);
+  } else {
+    auto& ipv6 = reinterpret_cast<sockaddr_in6&>(storage);
+    ipv6.sin6_family = AF_INET6;
+    std::memcpy(&ipv6.sin6_addr, address.bytes, 16);
+  }
+  return storage;
+}
 
-void CountryOfIpv6(benchmark::State& state) { look_up<16>(state, 0x24, 0x2b); }
-BENCHMARK(CountryOfIpv6);
+template <size_t kLength>
+void by_libmaxminddb(benchmark::State& state) {
+  std::vector<sockaddr_storage> drawn;
+  for (const Address& address : of_family(kLength))
+    drawn.push_back(socket_address(address, kLength));
+  size_t i = 0;
+  for (auto _ : state) {
+    int status = MMDB_SUCCESS;
+    MMDB_lookup_result_s found = MMDB_lookup_sockaddr(
+        &contestants().mmdb, reinterpret_cast<const sockaddr*>(&drawn[i++ % kAddresses]), &status);
+    MMDB_entry_data_s code;
+    must(MMDB_get_value(&found.entry, &code, "country", "iso_code", nullptr) == MMDB_SUCCESS,
+         "the record has no country.iso_code");
+    benchmark::DoNotOptimize(code);
+  }
+}
+
+void compile(benchmark::State& state) {
+  weir_error_t error;
+  size_t bytes = 0;
+  for (auto _ : state) {
+    MmdbFile file;
+    CompiledCountries table;
+    must(file.open(database(), &error) == WEIR_OK, error.text);
+    const auto schema = CountrySchema::detect(file.records(), file.first_records(1024));
+    must(schema.has_value(), "no country field");
+    must(compile_countries(file, *schema, database(), &table, &error) == WEIR_OK, error.text);
+    bytes = table.size() * sizeof(table[0]);
+  }
+  state.counters["bytes"] = static_cast<double>(bytes);
+}
+
+BENCHMARK(by_weir<4>)->Name("ipv4/weir");
+BENCHMARK(by_libmaxminddb<4>)->Name("ipv4/libmaxminddb");
+BENCHMARK(by_weir<16>)->Name("ipv6/weir");
+BENCHMARK(by_libmaxminddb<16>)->Name("ipv6/libmaxminddb");
+BENCHMARK(compile)->Name("compile");
 
 }  // namespace
+}  // namespace weir::bench

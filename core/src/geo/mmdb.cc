@@ -4,7 +4,9 @@
 #include <vector>
 
 #include "error.h"
+#include "geo/country_compiler.h"
 #include "geo/country_schema.h"
+#include "geo/country_table.h"
 #include "geo/mmdb_file.h"
 
 namespace weir {
@@ -13,21 +15,18 @@ namespace {
 // How many records are looked at to find out the schema.
 constexpr std::size_t kProbedRecords = 1024;
 
-class MmdbCountryDatabase final : public CountryDatabase {
+class CompiledDatabase final : public CountryDatabase {
  public:
-  MmdbCountryDatabase(std::unique_ptr<const MmdbFile> file, CountrySchema schema)
-      : file_(std::move(file)), schema_(std::move(schema)) {}
+  explicit CompiledDatabase(CompiledCountries compiled)
+      : compiled_(std::move(compiled)),
+        table_(*CountryTable::open(compiled_.data(), compiled_.size() * sizeof(compiled_[0]))) {}
 
-  Country find(const IpAddress& address) const noexcept override {
-    const std::optional<std::uint32_t> record = file_->find_record(address);
-    return record ? schema_.read(file_->records(), *record) : kUnknownCountry;
-  }
-
-  std::uint64_t build_epoch() const noexcept override { return file_->build_epoch(); }
+  Country find(const IpAddress& address) const noexcept override { return table_.find(address); }
+  std::uint64_t build_epoch() const noexcept override { return table_.build_epoch(); }
 
  private:
-  std::unique_ptr<const MmdbFile> file_;
-  CountrySchema schema_;
+  CompiledCountries compiled_;
+  CountryTable table_;
 };
 
 // The schema of a file whose operator named no field.
@@ -64,15 +63,18 @@ weir_status_t open_country_mmdb(const char* path, const char* field,
     const weir_status_t status = FieldPath::parse(field, &field_path, error);
     if (status != WEIR_OK) return status;
   }
-  auto file = std::make_unique<MmdbFile>();
-  const weir_status_t status = file->open(path, error);
+  MmdbFile file;
+  weir_status_t status = file.open(path, error);
   if (status != WEIR_OK) return status;
 
-  std::optional<CountrySchema> schema = field == nullptr
-                                            ? detect(*file, path, error)
-                                            : use_field(*file, path, field_path, field, error);
+  const std::optional<CountrySchema> schema = field == nullptr
+                                                  ? detect(file, path, error)
+                                                  : use_field(file, path, field_path, field, error);
   if (!schema) return WEIR_INVALID;
-  *database = std::make_unique<MmdbCountryDatabase>(std::move(file), *std::move(schema));
+  CompiledCountries compiled;
+  status = compile_countries(file, *schema, path, &compiled, error);
+  if (status != WEIR_OK) return status;
+  *database = std::make_unique<CompiledDatabase>(std::move(compiled));
   return WEIR_OK;
 }
 

@@ -1,4 +1,4 @@
-// A country database that answers from an .mmdb file.
+// A country database from an .mmdb file, compiled when it is opened.
 
 #pragma once
 

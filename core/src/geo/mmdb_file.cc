@@ -91,6 +91,8 @@ weir_status_t MmdbFile::open(const char* path, weir_error_t* error, PrivateCopy:
   }
   is_open_ = true;
   records_ = MmdbSection(mmdb_.data_section, mmdb_.data_section_size);
+  tree_ = MmdbTree(mmdb_.file_content, mmdb_.metadata.node_count, mmdb_.metadata.record_size,
+                   mmdb_.metadata.ip_version == 4 ? 32 : 128);
   return WEIR_OK;
 }
 

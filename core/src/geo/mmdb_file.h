@@ -16,6 +16,7 @@
 
 #include "geo/ip_address.h"
 #include "geo/mmdb_section.h"
+#include "geo/mmdb_tree.h"
 #include "geo/private_copy.h"
 
 namespace weir {
@@ -40,12 +41,14 @@ class MmdbFile {
   std::vector<std::uint32_t> first_records(std::size_t most) const;
 
   const MmdbSection& records() const noexcept { return records_; }
+  const MmdbTree& tree() const noexcept { return tree_; }
   std::uint64_t build_epoch() const noexcept { return mmdb_.metadata.build_epoch; }
 
  private:
   MMDB_s mmdb_{};
   bool is_open_ = false;
   MmdbSection records_;
+  MmdbTree tree_;
 };
 
 }  // namespace weir

@@ -59,6 +59,7 @@ class MmdbSection {
   MmdbSection(const std::uint8_t* bytes, std::size_t size) noexcept : bytes_(bytes), size_(size) {}
 
   bool is_empty() const noexcept { return size_ == 0; }
+  std::size_t size() const noexcept { return size_; }
 
   // The field of the record at `offset`; nothing if it has none, or is broken.
   std::optional<MmdbValue> find(std::size_t offset, const FieldPath& path) const noexcept;

@@ -15,13 +15,12 @@
 
 #include <cstdint>
 
+#include "wide.h"
+
 namespace weir {
 
 using Tick = uint64_t;   // a time, always below 2^40
 using Ticks = uint64_t;  // a duration
-
-// For products of two 64-bit numbers.
-__extension__ typedef unsigned __int128 Wide;
 
 inline constexpr unsigned kTickWidth = 40;
 inline constexpr Tick kTickMask = (Tick{1} << kTickWidth) - 1;

@@ -1,0 +1,140 @@
+#include "geo/country_compiler.h"
+
+#include <cstring>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "error.h"
+#include "geo/country_table.h"
+#include "geo/poptrie_builder.h"
+
+namespace weir {
+namespace {
+
+using poptrie::Built;
+using poptrie::Value;
+
+// Of one family; the largest databases have some 200,000.
+constexpr std::uint32_t kMostNodes = 1u << 24;
+
+// The countries of a database, numbered as they are met.
+class Countries {
+ public:
+  Countries(const MmdbSection& records, const CountrySchema& schema)
+      : records_(records), schema_(schema) {
+    number(pack(kUnknownCountry));
+  }
+
+  // Of the record at a place; nothing if it is beyond the section, or if there are too many.
+  std::optional<Value> at(std::uint32_t place) {
+    const auto [known, is_new] = by_place_.try_emplace(place, Value{0});
+    if (!is_new) return known->second;
+    if (place >= records_.size()) return std::nullopt;
+    const std::optional<Value> value = number(pack(schema_.read(records_, place)));
+    if (value) known->second = *value;
+    return value;
+  }
+
+  const std::vector<std::uint64_t>& packed() const { return packed_; }
+
+ private:
+  std::optional<Value> number(std::uint64_t packed) {
+    const auto [known, is_new] =
+        by_country_.try_emplace(packed, static_cast<Value>(packed_.size()));
+    if (!is_new) return known->second;
+    if (packed_.size() >= poptrie::kRedirect) return std::nullopt;
+    packed_.push_back(packed);
+    return known->second;
+  }
+
+  const MmdbSection& records_;
+  const CountrySchema& schema_;
+  std::vector<std::uint64_t> packed_;
+  std::unordered_map<std::uint64_t, Value> by_country_;
+  std::unordered_map<std::uint32_t, Value> by_place_;
+};
+
+// Where an IPv6 tree has the IPv4 addresses: behind 96 bits of 0, or above if the tree ends there.
+std::uint32_t ipv4_root(const MmdbTree& tree) {
+  std::uint32_t record = 0;
+  for (unsigned bit = tree.address_bits(); bit > 32 && tree.is_node(record); --bit)
+    record = tree.records(record)[0];
+  return record;
+}
+
+// Lays the parts of a table out behind its header.
+class Layout {
+ public:
+  explicit Layout(CompiledCountries* table) : table_(table) {
+    table_->assign(sizeof(CountryTableHeader) / sizeof(std::uint64_t), 0);
+  }
+
+  template <class Part>
+  std::uint32_t add(const Part& part) {
+    const std::size_t place = table_->size() * sizeof(std::uint64_t);
+    const std::size_t bytes = part.size() * sizeof(part[0]);
+    table_->resize(table_->size() + (bytes + 7) / sizeof(std::uint64_t));
+    if (bytes != 0)
+      std::memcpy(reinterpret_cast<std::uint8_t*>(table_->data()) + place, part.data(), bytes);
+    return static_cast<std::uint32_t>(place);
+  }
+
+  CountryTableHeader::Family add(const Built& built) {
+    return {.direct = add(built.direct),
+            .nodes = add(built.nodes),
+            .leaves = add(built.leaves),
+            .node_count = static_cast<std::uint32_t>(built.nodes.size()),
+            .leaf_count = static_cast<std::uint32_t>(built.leaves.size())};
+  }
+
+  void finish(CountryTableHeader header) {
+    header.magic = CountryTableHeader::kMagic;
+    header.size = table_->size() * sizeof(std::uint64_t);
+    std::memcpy(table_->data(), &header, sizeof(header));
+    table_->shrink_to_fit();
+  }
+
+ private:
+  CompiledCountries* table_;
+};
+
+}  // namespace
+
+weir_status_t compile_countries(const MmdbFile& file, const CountrySchema& schema, const char* path,
+                                CompiledCountries* table, weir_error_t* error) {
+  Countries countries(file.records(), schema);
+  const auto value_of = [&](std::uint32_t place) { return countries.at(place); };
+  const MmdbTree& tree = file.tree();
+  const std::uint32_t root4 = ipv4_root(tree);
+
+  const auto build = [&](unsigned bits, std::optional<std::uint32_t> redirect, std::uint32_t root) {
+    poptrie::Builder builder(tree, bits, redirect, value_of, kMostNodes);
+    std::optional<Built> built = builder.build(root);
+    if (!built) {
+      set_error(error, "%s is a broken .mmdb file: %s",
+                QuotedWord(path, QuotedWord::kLongest).c_str(), builder.problem().c_str());
+    }
+    return built;
+  };
+
+  const std::optional<Built> ipv4 = build(32, std::nullopt, root4);
+  if (!ipv4) return WEIR_INVALID;
+  std::optional<Built> ipv6 = poptrie::nothing();
+  if (tree.address_bits() == 128) {
+    ipv6 = build(128, tree.is_node(root4) ? std::optional(root4) : std::nullopt, 0);
+    if (!ipv6) return WEIR_INVALID;
+  }
+
+  Layout layout(table);
+  CountryTableHeader header{};
+  header.build_epoch = file.build_epoch();
+  header.country_count = static_cast<std::uint32_t>(countries.packed().size());
+  header.countries = layout.add(countries.packed());
+  header.ipv4 = layout.add(*ipv4);
+  header.ipv6 = layout.add(*ipv6);
+  layout.finish(header);
+  return WEIR_OK;
+}
+
+}  // namespace weir
