@@ -58,6 +58,10 @@ weir_status_t weir_quota_parse(const char* text, size_t length, weir_quota_t* qu
   return guarded(error, [&] { return weir::parse_quota(view(text, length), quota, error); });
 }
 
+uint64_t weir_quota_window(const weir_quota_t* quota, weir_algorithm_t algorithm) {
+  return weir::window_of(*quota, algorithm);
+}
+
 weir_status_t weir_format_choose(weir_algorithm_t algorithm, const weir_quota_t* quotas,
                                  size_t count, weir_format_t* format, weir_error_t* error) {
   return guarded(error, [&] {
@@ -122,6 +126,11 @@ void weir_charge(weir_limit_t* limit, const weir_clock_t* clock) {
 
 void weir_refund(weir_limit_t* limit, const weir_clock_t* clock) {
   limit->zone->refund(*limit, *clock);
+}
+
+void weir_limit_balance(const weir_limit_t* limit, const weir_clock_t* clock,
+                        weir_balance_t* balance) {
+  *balance = weir::balance(*limit, *clock);
 }
 
 uint64_t weir_limit_remaining(const weir_limit_t* limit) { return weir::remaining(*limit); }

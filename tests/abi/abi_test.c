@@ -47,6 +47,7 @@ test_quotas(weir_quota_t *quota, weir_format_t *format, weir_budget_t *budget)
     CHECK(format->algorithm == WEIR_TOKEN_BUCKET && format->tick_bits == 20);
     CHECK(weir_budget_make(quota, format, budget, &error) == WEIR_OK);
     CHECK(budget->tolerance == 3 * budget->interval);
+    CHECK(weir_quota_window(quota, WEIR_TOKEN_BUCKET) == 18);
 }
 
 
@@ -62,6 +63,7 @@ test_zone(const weir_format_t *format, weir_budget_t budget)
     weir_clock_t clock;
     weir_limit_t limits[2];
     weir_counters_t counters;
+    weir_balance_t balance;
 
     now = 123456789;
     clock.now = read_clock;
@@ -98,6 +100,8 @@ test_zone(const weir_format_t *format, weir_budget_t budget)
     CHECK(weir_decide(limits, 1, &clock, NULL) == WEIR_PASSED);
     CHECK(weir_decide(limits, 1, &clock, NULL) == WEIR_PASSED);
     CHECK(weir_limit_remaining(&limits[0]) == 0);
+    weir_limit_balance(&limits[0], &clock, &balance);
+    CHECK(balance.quota == 3 && balance.remaining == 0 && balance.full_after > 0);
     CHECK(weir_decide(limits, 2, &clock, &deciding) == WEIR_REJECTED);
     CHECK(deciding == 0 && limits[1].verdict == WEIR_NONE);
     CHECK(weir_limit_excess(&limits[0]) == 3000);

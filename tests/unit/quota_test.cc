@@ -93,6 +93,20 @@ TEST(TickBits, ABurstThatTakesYearsToPayOffIsRefused) {
   EXPECT_NE(std::string(error.text).find("\"1r/30d burst=1000\""), std::string::npos) << error.text;
 }
 
+TEST(TickBits, ABurstThatIsTooLargeForItsRateIsRefusedWithTheLargestThatIsNot) {
+  Format format;
+  weir_error_t error{};
+  const Quota too_large = quota("1000000r/s", 2'000'000'000);
+  EXPECT_EQ(choose_format(WEIR_TOKEN_BUCKET, {&too_large, 1}, &format, &error), WEIR_INVALID);
+  const std::string text = error.text;
+  EXPECT_NE(text.find("\"1000000r/s burst=2000000000\""), std::string::npos) << text;
+  const auto most =
+      static_cast<uint32_t>(std::stoul(text.substr(text.find("at most ") + std::size("at most"))));
+  const Quota largest = quota("1000000r/s", most), more = quota("1000000r/s", most + 1);
+  EXPECT_EQ(choose_format(WEIR_TOKEN_BUCKET, {&largest, 1}, &format, &error), WEIR_OK);
+  EXPECT_EQ(choose_format(WEIR_TOKEN_BUCKET, {&more, 1}, &format, &error), WEIR_INVALID);
+}
+
 Format window_for(const std::vector<Quota>& quotas) {
   Format format{};
   EXPECT_EQ(choose_format(WEIR_SLIDING_WINDOW, quotas, &format, nullptr), WEIR_OK);

@@ -15,9 +15,9 @@
  *   No memory is allocated by one side and freed by the other.
  * - No C++ exception ever leaves the library.
  * - The decision path (weir_decide, weir_charge, weir_refund,
- *   weir_geo_country, weir_country_map_find, weir_country_filter_permits,
- *   weir_client_key) allocates nothing, takes no lock, makes no system call
- *   of its own and uses no floating point.
+ *   weir_limit_balance, weir_geo_country, weir_country_map_find,
+ *   weir_country_filter_permits, weir_client_key) allocates nothing, takes no
+ *   lock, makes no system call of its own and uses no floating point.
  *
  * Threads and processes
  *
@@ -122,6 +122,11 @@ typedef enum weir_algorithm {
                                 this window's count and the last one's: the
                                 worst true window holds twice that. No burst */
 } weir_algorithm_t;
+
+/* Seconds, rounded up, in which all of a used-up quota comes back: burst + 1
+ * tokens at the rate; a sliding window's period. */
+WEIR_API uint64_t weir_quota_window(const weir_quota_t *quota,
+    weir_algorithm_t algorithm);
 
 /*
  * What the words of a zone mean; one for the whole zone. A token bucket counts
@@ -314,7 +319,23 @@ WEIR_API void weir_charge(weir_limit_t *limit, const weir_clock_t *clock);
  * have been charged. */
 WEIR_API void weir_refund(weir_limit_t *limit, const weir_clock_t *clock);
 
-/* Whole tokens that could be taken at once after this decision. */
+/* What is left of a key's budget. */
+typedef struct weir_balance {
+    uint64_t quota;       /* tokens that may be taken at once from rest */
+    uint64_t remaining;   /* whole tokens that may be taken at once now */
+    uint64_t full_after;  /* nanoseconds until all of the quota may be, if
+                             nothing is taken until then: exact to the tick,
+                             and never too early */
+} weir_balance_t;
+
+/* Looks up the budget of a limit's key, as it would be with the limit's cost
+ * charged now whatever the budget says (0: as it is). Charges nothing and
+ * counts nothing. */
+WEIR_API void weir_limit_balance(const weir_limit_t *limit,
+    const weir_clock_t *clock, weir_balance_t *balance);
+
+/* Whole tokens that could be taken at once after this decision; fewer than the
+ * cost, if it was refused and waiting can cure that. */
 WEIR_API uint64_t weir_limit_remaining(const weir_limit_t *limit);
 
 /* In thousandths of a token, what limit_req's log calls excess: tokens beyond

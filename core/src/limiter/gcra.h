@@ -44,6 +44,9 @@ struct Gcra {
     return price > budget.tolerance ? kNever : static_cast<Ticks>(price);
   }
 
+  // The price of all that a budget allows at once.
+  static constexpr Price whole(const weir_budget_t& budget) { return budget.tolerance; }
+
   static constexpr bool is_possible(const weir_budget_t&, Price price) { return price != kNever; }
   static constexpr uint64_t amount(Price price) { return price; }
 

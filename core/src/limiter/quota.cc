@@ -35,10 +35,14 @@ bool is_in_range(const Quota& quota) {
          quota.burst < UINT32_MAX && quota.tokens <= kMaxTokensPerSecond * quota.period;
 }
 
+// Ticks that pay for one token.
+Wide interval_ticks(const Quota& quota, unsigned bits) {
+  return ((static_cast<Wide>(quota.period) << bits) + quota.tokens - 1) / quota.tokens;
+}
+
 // Capacity times interval.
 Wide tolerance_ticks(const Quota& quota, unsigned bits) {
-  return static_cast<Wide>(quota.burst + uint64_t{1}) *
-         (((static_cast<Wide>(quota.period) << bits) + quota.tokens - 1) / quota.tokens);
+  return static_cast<Wide>(quota.burst + uint64_t{1}) * interval_ticks(quota, bits);
 }
 
 bool is_fine_enough(const Quota& quota, unsigned bits) {
@@ -80,6 +84,14 @@ weir_status_t check(const Quota& quota, weir_error_t* error) {
   return WEIR_INVALID;
 }
 
+// A quota whose rate wants finer ticks than its burst allows.
+weir_status_t too_large_a_burst(const Quota& quota, unsigned bits, weir_error_t* error) {
+  const Wide most = kMaxTolerance / interval_ticks(quota, bits) - 1;
+  set_error(error, "quota \"%s\" has too large a burst for its rate, expected at most %llu",
+            to_string(quota).c_str(), static_cast<unsigned long long>(most));
+  return WEIR_INVALID;
+}
+
 weir_status_t choose_ticks(std::span<const Quota> quotas, uint32_t* bits, weir_error_t* error) {
   unsigned lowest = kMinTickBits;
   unsigned highest = kMaxTickBits;
@@ -102,7 +114,10 @@ weir_status_t choose_ticks(std::span<const Quota> quotas, uint32_t* bits, weir_e
       coarsest = &quota;
     }
   }
-  if (lowest > highest) return too_far_apart(*finest, *coarsest, error);
+  if (lowest > highest) {
+    if (!is_coarse_enough(*finest, lowest)) return too_large_a_burst(*finest, lowest, error);
+    return too_far_apart(*finest, *coarsest, error);
+  }
   *bits = std::clamp(kDefaultTickBits, lowest, highest);
   return WEIR_OK;
 }
@@ -192,6 +207,12 @@ weir_status_t parse_quota(std::string_view text, Quota* quota, weir_error_t* err
   }
   *quota = parsed;
   return WEIR_OK;
+}
+
+uint64_t window_of(const Quota& quota, weir_algorithm_t algorithm) {
+  if (algorithm == WEIR_SLIDING_WINDOW) return quota.period;
+  const uint64_t capacity = uint64_t{quota.burst} + 1;
+  return (capacity * quota.period + quota.tokens - 1) / quota.tokens;
 }
 
 std::string to_string(const Quota& quota) {

@@ -25,6 +25,9 @@ inline constexpr uint64_t kMaxTokensPerSecond = 1'000'000;
 
 weir_status_t parse_quota(std::string_view text, Quota* quota, weir_error_t* error);
 
+// In how many seconds all of a used-up quota comes back: see weir_quota_window.
+uint64_t window_of(const Quota& quota, weir_algorithm_t algorithm);
+
 // The quota as an operator would write it: "100r/m burst=5".
 std::string to_string(const Quota& quota);
 

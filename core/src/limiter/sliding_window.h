@@ -110,6 +110,11 @@ struct SlidingWindow {
     return {whole + (rest != 0), whole + adds};
   }
 
+  static constexpr Price whole(const weir_budget_t& budget) {
+    const auto limit = static_cast<uint32_t>(budget.tolerance / budget.interval);
+    return {limit, limit};
+  }
+
   static constexpr bool is_possible(const weir_budget_t& budget, const Price& price) {
     return price.asked <= kMaxCount && price.asked * budget.interval <= budget.tolerance;
   }

@@ -154,8 +154,19 @@ weir_verdict_t decide(std::span<weir_limit_t> limits, const weir_clock_t& clock,
 uint64_t remaining(const weir_limit_t& limit) {
   const Budget& budget = limit.budget;
   if (limit.debt >= budget.tolerance) return 0;
-  const uint64_t left = (budget.tolerance - limit.debt) / budget.interval;
-  return limit.zone->is_bucket() ? left : left * limit.zone->format().unit;
+  const uint64_t left = limit.zone->tokens(budget, budget.tolerance - limit.debt);
+  // A key that finds no room in a full zone owes nothing, and can't have what it was refused.
+  const bool is_refused_for_now = is_refused(limit) && limit.wait != kNever && limit.cost != 0;
+  return is_refused_for_now ? std::min(left, uint64_t{limit.cost} - 1) : left;
+}
+
+weir_balance_t balance(const weir_limit_t& limit, const weir_clock_t& clock) {
+  weir_limit_t seen = limit;
+  seen.verdict = WEIR_NONE;
+  seen.zone->look_up(seen, clock);
+  return {.quota = seen.zone->tokens(seen.budget, seen.budget.tolerance),
+          .remaining = remaining(seen),
+          .full_after = seen.zone->nanoseconds(seen.wait)};
 }
 
 uint64_t excess(const weir_limit_t& limit) {

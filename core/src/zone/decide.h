@@ -16,6 +16,8 @@ namespace weir {
 
 weir_verdict_t decide(std::span<weir_limit_t> limits, const weir_clock_t& clock, size_t& deciding);
 
+weir_balance_t balance(const weir_limit_t& limit, const weir_clock_t& clock);
+
 uint64_t remaining(const weir_limit_t& limit);
 uint64_t excess(const weir_limit_t& limit);
 uint64_t delay(const weir_limit_t& limit);

@@ -99,6 +99,14 @@ class Table {
   // slowed down by a sanitizer, were seen to keep another from getting through.
   static constexpr unsigned kMaxAttempts = 1024;
 
+  // What stands against the key now. Writes nothing.
+  template <class Clock>
+  static typename Limiter::View look_up(const Place& place, Clock&& clock) {
+    prefetch(place);
+    const uint64_t seen = find(place).seen;
+    return view(seen, clock());
+  }
+
   // What a charge would come to. Writes nothing.
   template <class Clock>
   static Outcome peek(const Place& place, const Budget& budget, const Price& price, Clock&& clock) {

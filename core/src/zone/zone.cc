@@ -207,6 +207,16 @@ void Zone::refund_by(weir_limit_t& limit, const weir_clock_t& clock) {
   limit.charged = 0;
 }
 
+template <class Limiter, class Late>
+void Zone::look_up_by(weir_limit_t& limit, const weir_clock_t& clock) const {
+  auto key =
+      TableOf<Limiter>::look_up(place_of(limit.key, limit.key_length), time(Limiter{}, clock));
+  const auto cost = asked(Limiter{}, limit);
+  if (Limiter::is_possible(limit.budget, cost)) key = Late::charge(key, cost);
+  limit.debt = Limiter::debt(key);
+  limit.wait = Limiter::wait(key, limit.budget, Limiter::whole(limit.budget));
+}
+
 bool Zone::peek(weir_limit_t& limit, const weir_clock_t& clock) const {
   return is_bucket() ? peek_by<Gcra>(limit, clock) : peek_by<SlidingWindow>(limit, clock);
 }
@@ -223,6 +233,11 @@ void Zone::charge_late(weir_limit_t& limit, const weir_clock_t& clock) {
 void Zone::refund(weir_limit_t& limit, const weir_clock_t& clock) {
   if (limit.charged == 0) return;
   is_bucket() ? refund_by<Gcra>(limit, clock) : refund_by<SlidingWindow>(limit, clock);
+}
+
+void Zone::look_up(weir_limit_t& limit, const weir_clock_t& clock) const {
+  is_bucket() ? look_up_by<Gcra, LateGcra>(limit, clock)
+              : look_up_by<SlidingWindow, LateSlidingWindow>(limit, clock);
 }
 
 Ticks Zone::price_of(const weir_limit_t& limit) const {

@@ -41,6 +41,16 @@ class Zone {
   void charge_late(weir_limit_t& limit, const weir_clock_t& clock);
   void refund(weir_limit_t& limit, const weir_clock_t& clock);
 
+  // Look at the key as if limit.cost had been charged whatever the budget says: sets debt, and wait
+  // to the time until all of the budget may be used at once.
+  void look_up(weir_limit_t& limit, const weir_clock_t& clock) const;
+
+  // Tokens in a number of budgets' ticks.
+  uint64_t tokens(const weir_budget_t& budget, Ticks ticks) const {
+    const uint64_t counts = ticks / budget.interval;
+    return is_bucket() ? counts : counts * format_.unit;
+  }
+
   // What limit.cost is in ticks; kNever if it is more than the whole budget.
   Ticks price_of(const weir_limit_t& limit) const;
 
@@ -91,6 +101,8 @@ class Zone {
   void charge_late_by(weir_limit_t& limit, const weir_clock_t& clock);
   template <class Limiter>
   void refund_by(weir_limit_t& limit, const weir_clock_t& clock);
+  template <class Limiter, class Late>
+  void look_up_by(weir_limit_t& limit, const weir_clock_t& clock) const;
   template <class Limiter>
   uint64_t sweep_by(uint64_t first, uint64_t lines, const weir_clock_t& clock);
 
