@@ -6,8 +6,9 @@
 #   ./test.sh -R REGEX     only the tests with such names; see "ctest -N"
 #   ./test.sh --all        that, and what is longer (under an hour): clang,
 #                          sanitizers, long property and model runs, mutants,
-#                          nginx from source, Debian 13, the layout of the
-#                          code, the benchmarks; wants root
+#                          nginx from source, Debian 13, headers as another
+#                          parser reads them, the layout of the code, the
+#                          benchmarks; wants root
 #
 # It installs what is missing (scripts/setup test, or all). The last line says
 # "N passed, N failed"; each failure is named above it. A step of --all counts
@@ -210,6 +211,23 @@ source_nginx() {
         WEIR_FIXTURE_DIR=$PWD/build/release/tests/fixtures tests/smoke/source-nginx "$1"
 }
 
+# RateLimit headers as npm's structured-headers reads them. What the lock file
+# names is installed below build/, and npm's cache is there too.
+structured_fields() {
+    local folder=$PWD/build/structured-fields
+    command -v npm >/dev/null || {
+        echo 'not run: this needs npm, which is in a package of that name, or comes with nodejs.'
+        return 1
+    }
+    mkdir -p "$folder"
+    cp tests/structured_fields/{package.json,package-lock.json,parse.js} "$folder"
+    (cd "$folder" && npm ci --cache cache --ignore-scripts --no-audit --no-fund)
+    WEIR_MODULE=$PWD/build/release/module/ngx_http_weir_module.so \
+        WEIR_COUNTRY_DB=$PWD/build/release/country.mmdb WEIR_STRUCTURED_FIELDS=$folder \
+        timeout 300 /usr/bin/python3 -m pytest -q -p no:cacheprovider \
+        tests/nginx/test_structured_fields.py
+}
+
 # build_and_test PRESET [CTEST-ARGUMENT ...]
 build_and_test() {
     local preset=$1
@@ -244,6 +262,7 @@ longer_steps() {
     build_and_test tsan -R '^concurrency\.'
     step nginx-source-dynamic source_nginx dynamic || true
     step nginx-source-static source_nginx static || true
+    step structured-fields structured_fields || true
     step debian13 tests/smoke/debian13 || true
     step benchmarks bench/run micro --quick || true  # that they run; not how fast
 }

@@ -190,7 +190,7 @@ ngx_http_weir_collect_quotas(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf,
 }
 
 
-/* How many tokens a key may use at once: what no request may cost more than. */
+/* How many tokens a key may use at once: no request may cost more. */
 
 static uint64_t
 ngx_http_weir_capacity(ngx_http_weir_zone_t *zone, weir_quota_t *quota)
@@ -247,28 +247,46 @@ ngx_http_weir_check_cost(ngx_conf_t *cf, ngx_http_weir_limit_t *limit)
 }
 
 
-ngx_int_t
-ngx_http_weir_make_budgets(ngx_conf_t *cf, ngx_http_weir_limit_t *limit)
+static ngx_int_t
+ngx_http_weir_make_allowance(ngx_conf_t *cf, ngx_http_weir_limit_t *limit,
+    ngx_http_weir_country_entry_t *entry, ngx_http_weir_allowance_t *allowance)
 {
-    ngx_uint_t                      i, n;
-    weir_error_t                    error;
-    weir_quota_t                    quota;
-    ngx_http_weir_zone_t           *zone;
-    ngx_http_weir_country_entry_t  *entries;
+    weir_error_t  error;
+
+    allowance->quota = ngx_http_weir_quota(limit, entry);
+
+    if (weir_budget_make(&allowance->quota, &limit->zone->format,
+                         &allowance->budget, &error)
+        != WEIR_OK)
+    {
+        ngx_http_weir_error_at(cf, &limit->place, "zone \"%V\": %s",
+                               &limit->zone->name, error.text);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_weir_make_allowances(ngx_conf_t *cf, ngx_http_weir_limit_t *limit)
+{
+    ngx_uint_t                       i, n;
+    ngx_http_weir_zone_t            *zone;
+    ngx_http_weir_allowance_t       *allowances;
+    ngx_http_weir_country_entry_t   *entries;
 
     if (ngx_http_weir_check_cost(cf, limit) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    zone = limit->zone;
-
-    quota = ngx_http_weir_quota(limit, NULL);
-
-    if (weir_budget_make(&quota, &zone->format, &limit->budget, &error)
-        != WEIR_OK)
+    if (ngx_http_weir_make_allowance(cf, limit, NULL, &limit->allowance)
+        != NGX_OK)
     {
-        goto failed;
+        return NGX_ERROR;
     }
+
+    zone = limit->zone;
 
     if (zone->country_limits == NULL) {
         return NGX_OK;
@@ -277,39 +295,33 @@ ngx_http_weir_make_budgets(ngx_conf_t *cf, ngx_http_weir_limit_t *limit)
     entries = zone->country_limits->entries.elts;
     n = zone->country_limits->entries.nelts;
 
-    limit->country_budgets = ngx_pcalloc(cf->pool, n * sizeof(weir_budget_t));
-    if (limit->country_budgets == NULL) {
+    allowances = ngx_palloc(cf->pool, n * sizeof(ngx_http_weir_allowance_t));
+    if (allowances == NULL) {
         return NGX_ERROR;
     }
+
+    limit->country_allowances = allowances;
 
     for (i = 0; i < n; i++) {
 
         /*
-         * A subrequest may meet a country that is denied, since these are
-         * denied as main requests only: the zone's own rate goes for it.
+         * A country that is denied may be met all the same: by a subrequest,
+         * since denials are for main requests, and in dry run.  Then the
+         * zone's own rate goes for it.
          */
 
         if (entries[i].quota.tokens == 0) {
-            limit->country_budgets[i] = limit->budget;
+            allowances[i] = limit->allowance;
             continue;
         }
 
-        quota = ngx_http_weir_quota(limit, &entries[i]);
-
-        if (weir_budget_make(&quota, &zone->format,
-                             &limit->country_budgets[i], &error)
-            != WEIR_OK)
+        if (ngx_http_weir_make_allowance(cf, limit, &entries[i],
+                                         &allowances[i])
+            != NGX_OK)
         {
-            goto failed;
+            return NGX_ERROR;
         }
     }
 
     return NGX_OK;
-
-failed:
-
-    ngx_http_weir_error_at(cf, &limit->place, "zone \"%V\": %s",
-                           &zone->name, error.text);
-
-    return NGX_ERROR;
 }

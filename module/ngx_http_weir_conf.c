@@ -11,9 +11,15 @@
 
 static char *ngx_http_weir_status_slot(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_weir_word_slot(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_weir_log_rate(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_weir_geo_status(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_weir_log_level_slot(ngx_conf_t *cf, ngx_command_t *cmd,
+static char *ngx_http_weir_geo_log_level(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_weir_geo_dry_run(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_weir_bypass(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -25,15 +31,39 @@ static char *ngx_http_weir_not_supported(ngx_conf_t *cf, ngx_command_t *cmd,
     (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
 
 #define ngx_http_weir_loc(name, args, set, field)                             \
+    ngx_http_weir_loc_words(name, args, set, field, NULL)
+
+#define ngx_http_weir_loc_words(name, args, set, field, words)                \
     { ngx_string(name), NGX_HTTP_WEIR_ANYWHERE|args, set,                     \
       NGX_HTTP_LOC_CONF_OFFSET, offsetof(ngx_http_weir_loc_conf_t, field),    \
-      NULL }
+      words }
 
 /* Words of the contract that are not there yet must not pass in silence. */
 
 #define ngx_http_weir_later(name)                                             \
     { ngx_string(name), NGX_HTTP_WEIR_ANYWHERE|NGX_CONF_ANY,                  \
       ngx_http_weir_not_supported, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL }
+
+
+#define NGX_HTTP_WEIR_MAX_LOG_RATE  10000  /* lines a second */
+
+
+static ngx_conf_enum_t  ngx_http_weir_levels[] = {
+    { ngx_string("info"), NGX_LOG_INFO },
+    { ngx_string("notice"), NGX_LOG_NOTICE },
+    { ngx_string("warn"), NGX_LOG_WARN },
+    { ngx_string("error"), NGX_LOG_ERR },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_enum_t  ngx_http_weir_limit_headers[] = {
+    { ngx_string("off"), 0 },
+    { ngx_string("ietf"), NGX_HTTP_WEIR_IETF },
+    { ngx_string("legacy"), NGX_HTTP_WEIR_LEGACY },
+    { ngx_string("both"), NGX_HTTP_WEIR_IETF|NGX_HTTP_WEIR_LEGACY },
+    { ngx_null_string, 0 }
+};
 
 
 ngx_command_t  ngx_http_weir_commands[] = {
@@ -59,11 +89,19 @@ ngx_command_t  ngx_http_weir_commands[] = {
     ngx_http_weir_loc("weir_limit_status", NGX_CONF_TAKE1,
                       ngx_http_weir_status_slot, limit_status),
 
-    ngx_http_weir_loc("weir_limit_log_level", NGX_CONF_TAKE1,
-                      ngx_http_weir_log_level_slot, limit_log_level),
+    ngx_http_weir_loc_words("weir_limit_log_level", NGX_CONF_TAKE1,
+                            ngx_http_weir_word_slot, limit_log_level,
+                            ngx_http_weir_levels),
+
+    ngx_http_weir_loc("weir_limit_log_rate", NGX_CONF_TAKE1,
+                      ngx_http_weir_log_rate, limit_log_rate),
 
     ngx_http_weir_loc("weir_limit_dry_run", NGX_CONF_FLAG,
                       ngx_conf_set_flag_slot, limit_dry_run),
+
+    ngx_http_weir_loc_words("weir_limit_headers", NGX_CONF_TAKE1,
+                            ngx_http_weir_word_slot, limit_headers,
+                            ngx_http_weir_limit_headers),
 
     ngx_http_weir_loc("weir_bypass", NGX_CONF_1MORE,
                       ngx_http_weir_bypass, bypass),
@@ -77,17 +115,21 @@ ngx_command_t  ngx_http_weir_commands[] = {
     ngx_http_weir_loc("weir_geo_status", NGX_CONF_TAKE1,
                       ngx_http_weir_geo_status, geo_status),
 
+    ngx_http_weir_loc("weir_geo_dry_run", NGX_CONF_FLAG,
+                      ngx_http_weir_geo_dry_run, geo_dry_run),
+
+    ngx_http_weir_loc_words("weir_geo_log_level", NGX_CONF_TAKE1,
+                            ngx_http_weir_geo_log_level, geo_log_level,
+                            ngx_http_weir_levels),
+
     ngx_http_weir_loc("weir_geo_headers", NGX_CONF_FLAG,
                       ngx_http_weir_geo_headers, geo_headers),
 
     ngx_http_weir_loc("weir_geo_header", NGX_CONF_TAKE2,
                       ngx_http_weir_geo_header, headers),
 
-    ngx_http_weir_later("weir_limit_headers"),
     ngx_http_weir_later("weir_geo_source"),
-    ngx_http_weir_later("weir_geo_dry_run"),
     ngx_http_weir_later("weir_geo_override"),
-    ngx_http_weir_later("weir_geo_log_level"),
     ngx_http_weir_later("weir_geo_variable"),
 
       ngx_null_command
@@ -157,9 +199,13 @@ ngx_http_weir_create_loc_conf(ngx_conf_t *cf)
     wlcf->limits = NGX_CONF_UNSET_PTR;
     wlcf->limit_status = NGX_CONF_UNSET_UINT;
     wlcf->limit_log_level = NGX_CONF_UNSET_UINT;
+    wlcf->limit_log_rate = NGX_CONF_UNSET_UINT;
     wlcf->limit_dry_run = NGX_CONF_UNSET;
+    wlcf->limit_headers = NGX_CONF_UNSET_UINT;
     wlcf->bypass = NGX_CONF_UNSET_PTR;
     wlcf->geo_status = NGX_CONF_UNSET_UINT;
+    wlcf->geo_log_level = NGX_CONF_UNSET_UINT;
+    wlcf->geo_dry_run = NGX_CONF_UNSET;
     wlcf->geo_headers = NGX_CONF_UNSET;
     wlcf->headers = NGX_CONF_UNSET_PTR;
 
@@ -188,7 +234,9 @@ ngx_http_weir_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     conf->delay_log_level = conf->limit_log_level == NGX_LOG_INFO
                                 ? NGX_LOG_INFO : conf->limit_log_level + 1;
 
+    ngx_conf_merge_uint_value(conf->limit_log_rate, prev->limit_log_rate, 0);
     ngx_conf_merge_value(conf->limit_dry_run, prev->limit_dry_run, 0);
+    ngx_conf_merge_uint_value(conf->limit_headers, prev->limit_headers, 0);
     ngx_conf_merge_ptr_value(conf->bypass, prev->bypass, NULL);
 
     if (conf->filter == NULL) {
@@ -197,6 +245,9 @@ ngx_http_weir_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_uint_value(conf->geo_status, prev->geo_status,
                               NGX_HTTP_FORBIDDEN);
+    ngx_conf_merge_uint_value(conf->geo_log_level, prev->geo_log_level,
+                              NGX_LOG_WARN);
+    ngx_conf_merge_value(conf->geo_dry_run, prev->geo_dry_run, 0);
 
     return ngx_http_weir_merge_headers(cf, prev, conf);
 }
@@ -261,6 +312,90 @@ ngx_http_weir_status_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* One of the words that cmd->post lists. */
+
+static char *
+ngx_http_weir_word_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *p = conf;
+
+    char             *before;
+    u_char            expected[NGX_MAX_CONF_ERRSTR], *last, *end;
+    ngx_str_t        *value;
+    ngx_uint_t       *field, i;
+    ngx_conf_enum_t  *words;
+
+    field = (ngx_uint_t *) (p + cmd->offset);
+
+    if (*field != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    words = cmd->post;
+
+    for (i = 0; words[i].name.len; i++) {
+        if (value[1].len == words[i].name.len
+            && ngx_strcasecmp(value[1].data, words[i].name.data) == 0)
+        {
+            *field = words[i].value;
+            return NGX_CONF_OK;
+        }
+    }
+
+    last = expected;
+    end = expected + sizeof(expected);
+
+    for (i = 0; words[i].name.len; i++) {
+        before = i == 0 ? "" : words[i + 1].name.len ? ", " : " or ";
+        last = ngx_slprintf(last, end, "%s\"%V\"", before, &words[i].name);
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid word \"%V\" in \"%V\", expected %*s",
+                       &value[1], &cmd->name, last - expected, expected);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/* weir_limit_log_rate NUMBER|off; */
+
+static char *
+ngx_http_weir_log_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_weir_loc_conf_t *wlcf = conf;
+
+    ngx_int_t   rate;
+    ngx_str_t  *value;
+
+    if (wlcf->limit_log_rate != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcasecmp(value[1].data, (u_char *) "off") == 0) {
+        wlcf->limit_log_rate = 0;
+        return NGX_CONF_OK;
+    }
+
+    rate = ngx_atoi(value[1].data, value[1].len);
+
+    if (rate < 1 || rate > NGX_HTTP_WEIR_MAX_LOG_RATE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid number \"%V\" in \"%V\", expected "
+                           "from 1 to %d lines a second, or \"off\"",
+                           &value[1], &cmd->name, NGX_HTTP_WEIR_MAX_LOG_RATE);
+        return NGX_CONF_ERROR;
+    }
+
+    wlcf->limit_log_rate = rate;
+
+    return NGX_CONF_OK;
+}
+
+
 static char *
 ngx_http_weir_geo_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -271,44 +406,20 @@ ngx_http_weir_geo_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_http_weir_log_level_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_weir_geo_log_level(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    char  *p = conf;
+    ngx_http_weir_need_geo(cf, &cmd->name);
 
-    ngx_str_t   *value;
-    ngx_uint_t  *field, i;
+    return ngx_http_weir_word_slot(cf, cmd, conf);
+}
 
-    static ngx_conf_enum_t  levels[] = {
-        { ngx_string("info"), NGX_LOG_INFO },
-        { ngx_string("notice"), NGX_LOG_NOTICE },
-        { ngx_string("warn"), NGX_LOG_WARN },
-        { ngx_string("error"), NGX_LOG_ERR },
-        { ngx_null_string, 0 }
-    };
 
-    field = (ngx_uint_t *) (p + cmd->offset);
+static char *
+ngx_http_weir_geo_dry_run(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_weir_need_geo(cf, &cmd->name);
 
-    if (*field != NGX_CONF_UNSET_UINT) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    for (i = 0; levels[i].name.len; i++) {
-        if (value[1].len == levels[i].name.len
-            && ngx_strcasecmp(value[1].data, levels[i].name.data) == 0)
-        {
-            *field = levels[i].value;
-            return NGX_CONF_OK;
-        }
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid level \"%V\" in \"%V\", expected "
-                       "\"info\", \"notice\", \"warn\" or \"error\"",
-                       &value[1], &cmd->name);
-
-    return NGX_CONF_ERROR;
+    return ngx_conf_set_flag_slot(cf, cmd, conf);
 }
 
 

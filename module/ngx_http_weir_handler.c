@@ -11,7 +11,7 @@ static ngx_int_t ngx_http_weir_control(ngx_http_request_t *r,
     ngx_http_weir_loc_conf_t *wlcf, ngx_http_weir_ctx_t *ctx);
 static ngx_int_t ngx_http_weir_filter(ngx_http_request_t *r,
     ngx_http_weir_loc_conf_t *wlcf, ngx_http_weir_ctx_t *ctx);
-static ngx_int_t ngx_http_weir_deny(ngx_http_request_t *r,
+static ngx_uint_t ngx_http_weir_permits(ngx_http_request_t *r,
     ngx_http_weir_loc_conf_t *wlcf, ngx_http_weir_ctx_t *ctx);
 
 
@@ -96,10 +96,47 @@ ngx_http_weir_control(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
 }
 
 
-/* The allow and deny lists, and what weir_country_limits deny. */
-
 static ngx_int_t
 ngx_http_weir_filter(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
+    ngx_http_weir_ctx_t *ctx)
+{
+    if (wlcf->filter) {
+        ctx->geo_evaluated = 1;
+    }
+
+    if (ngx_http_weir_permits(r, wlcf, ctx)) {
+        return NGX_DECLINED;
+    }
+
+    if (!wlcf->geo_dry_run) {
+        ctx->geo_denied = 1;
+
+        ngx_log_error(wlcf->geo_log_level, r->connection->log, 0,
+                      "geo denied, country: %s",
+                      ngx_http_weir_country(r, ctx)->code);
+
+        return wlcf->geo_status;
+    }
+
+    if (!ctx->geo_denied_dry_run) {
+        ctx->geo_denied_dry_run = 1;
+
+        ngx_log_error(wlcf->geo_log_level, r->connection->log, 0,
+                      "geo denied, dry run, country: %s",
+                      ngx_http_weir_country(r, ctx)->code);
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * Whether the lists let the client in, and no weir_country_limits deny it:
+ * private addresses, which take "default" there, are denied by lists alone.
+ */
+
+static ngx_uint_t
+ngx_http_weir_permits(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
     ngx_http_weir_ctx_t *ctx)
 {
     int32_t                          found;
@@ -107,18 +144,15 @@ ngx_http_weir_filter(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
     ngx_http_weir_limit_t          **limits;
     ngx_http_weir_country_entry_t   *entry;
 
-    if (wlcf->filter) {
-        ctx->geo_evaluated = 1;
-
-        if (!weir_country_filter_permits(wlcf->filter->lists,
-                                         ngx_http_weir_country(r, ctx)))
-        {
-            return ngx_http_weir_deny(r, wlcf, ctx);
-        }
+    if (wlcf->filter
+        && !weir_country_filter_permits(wlcf->filter->lists,
+                                        ngx_http_weir_country(r, ctx)))
+    {
+        return 0;
     }
 
     if (wlcf->limits == NULL) {
-        return NGX_DECLINED;
+        return 1;
     }
 
     limits = wlcf->limits->elts;
@@ -129,25 +163,13 @@ ngx_http_weir_filter(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
         if (found >= 0) {
             entry = limits[i]->zone->country_limits->entries.elts;
 
-            if (entry[found].deny) {
-                return ngx_http_weir_deny(r, wlcf, ctx);
+            if (entry[found].deny
+                && ngx_strcmp(ngx_http_weir_country(r, ctx)->code, "ZZ") != 0)
+            {
+                return 0;
             }
         }
     }
 
-    return NGX_DECLINED;
-}
-
-
-static ngx_int_t
-ngx_http_weir_deny(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
-    ngx_http_weir_ctx_t *ctx)
-{
-    ctx->geo_denied = 1;
-
-    ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                  "geo denied, country: %s",
-                  ngx_http_weir_country(r, ctx)->code);
-
-    return wlcf->geo_status;
+    return 1;
 }

@@ -1,8 +1,9 @@
 
 /*
- * What the first worker does once a second: it sweeps the zones, and says if
- * one is too small, at most once a minute for each.  Old and new workers may
- * both do so for a while, with one zone; whoever moves its "logged" on logs.
+ * What the first worker does once a second: it sweeps the zones, and says how
+ * many lines weir_limit_log_rate has left out, and if a zone is too small, at
+ * most once a minute for each.  Old and new workers may both do so for a
+ * while, with one zone; whoever moves its "logged" on logs.
  */
 
 #include "ngx_http_weir_module.h"
@@ -51,6 +52,7 @@ ngx_http_weir_keep_house(ngx_event_t *ev)
 
     for (i = 0; i < wmcf->zones.nelts; i++) {
         weir_zone_sweep(zones[i]->handle, &ngx_http_weir_clock);
+        ngx_http_weir_log_unlogged(zones[i], ev->log);
         ngx_http_weir_watch(zones[i], ev->log);
     }
 

@@ -8,11 +8,12 @@
 
 static ngx_int_t ngx_http_weir_collect(ngx_http_request_t *r,
     ngx_http_weir_loc_conf_t *wlcf, ngx_http_weir_ctx_t *ctx,
-    weir_limit_t *limits, ngx_http_weir_limit_t **conf);
-static void ngx_http_weir_log_rejected(ngx_http_request_t *r,
-    ngx_http_weir_loc_conf_t *wlcf, weir_limit_t *limit, ngx_str_t *zone);
-static void ngx_http_weir_log_delayed(ngx_http_request_t *r,
-    ngx_http_weir_loc_conf_t *wlcf, weir_limit_t *limit, ngx_str_t *zone);
+    weir_limit_t *limits, ngx_http_weir_judged_t *judged);
+static uint64_t ngx_http_weir_retry_after(weir_limit_t *limits, ngx_uint_t n,
+    weir_verdict_t verdict);
+
+
+#define NGX_HTTP_WEIR_SECOND  1000000000  /* in nanoseconds */
 
 
 weir_clock_t  ngx_http_weir_clock = { weir_monotonic_now, NULL };
@@ -25,15 +26,19 @@ ngx_http_weir_judge(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
     size_t                   deciding;
     ngx_int_t                n;
     weir_limit_t            *limits;
-    ngx_http_weir_limit_t  **conf;
+    weir_verdict_t           verdict;
+    ngx_http_weir_zone_t    *zone;
+    ngx_http_weir_judged_t  *judged;
 
-    limits = ngx_palloc(r->pool, wlcf->limits->nelts * sizeof(weir_limit_t));
-    conf = ngx_palloc(r->pool, wlcf->limits->nelts * sizeof(void *));
-    if (limits == NULL || conf == NULL) {
+    n = wlcf->limits->nelts;
+
+    limits = ngx_palloc(r->pool, n * sizeof(weir_limit_t));
+    judged = ngx_palloc(r->pool, n * sizeof(ngx_http_weir_judged_t));
+    if (limits == NULL || judged == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    n = ngx_http_weir_collect(r, wlcf, ctx, limits, conf);
+    n = ngx_http_weir_collect(r, wlcf, ctx, limits, judged);
 
     if (n == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -43,43 +48,30 @@ ngx_http_weir_judge(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
         return NGX_DECLINED;
     }
 
-    ctx->limit_verdict = weir_decide(limits, n, &ngx_http_weir_clock,
-                                     &deciding);
-    ctx->zone = &conf[deciding]->zone->name;
+    verdict = weir_decide(limits, n, &ngx_http_weir_clock, &deciding);
+    zone = judged[deciding].conf->zone;
 
-    if (ctx->limit_verdict == WEIR_REJECTED) {
-        ngx_http_weir_log_rejected(r, wlcf, &limits[deciding], ctx->zone);
+    ctx->limit_verdict = verdict;
+    ctx->zone = &zone->name;
+    ctx->remaining = weir_limit_remaining(&limits[deciding]);
+    ctx->retry_after = ngx_http_weir_retry_after(limits, n, verdict);
 
-        /* when a subrequest may come again is nothing to tell the client */
+    if (verdict != WEIR_PASSED) {
+        ngx_http_weir_log_limited(r, wlcf, zone, &limits[deciding]);
+    }
 
-        if (r == r->main) {
-            ctx->retry_after = ngx_http_weir_retry_after(limits, n);
-        }
+    if (ngx_http_weir_remember(r, wlcf, ctx, judged, n) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (verdict == WEIR_REJECTED) {
+        ctx->refused = (r == r->main);
 
         return wlcf->limit_status;
     }
 
-    if (ngx_http_weir_charge_later(r, ctx, limits, conf, n) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    switch (ctx->limit_verdict) {
-
-    case WEIR_DELAYED:
-        ngx_http_weir_log_delayed(r, wlcf, &limits[deciding], ctx->zone);
-
+    if (verdict == WEIR_DELAYED) {
         return ngx_http_weir_delay(r, weir_limit_delay(&limits[deciding]));
-
-    case WEIR_DELAYED_DRY_RUN:
-        ngx_http_weir_log_delayed(r, wlcf, &limits[deciding], ctx->zone);
-        break;
-
-    case WEIR_REJECTED_DRY_RUN:
-        ngx_http_weir_log_rejected(r, wlcf, &limits[deciding], ctx->zone);
-        break;
-
-    default: /* WEIR_PASSED */
-        break;
     }
 
     return NGX_DECLINED;
@@ -94,7 +86,7 @@ ngx_http_weir_judge(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
 static ngx_int_t
 ngx_http_weir_collect(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
     ngx_http_weir_ctx_t *ctx, weir_limit_t *limits,
-    ngx_http_weir_limit_t **conf)
+    ngx_http_weir_judged_t *judged)
 {
     ngx_int_t                rc;
     ngx_str_t                key;
@@ -106,7 +98,8 @@ ngx_http_weir_collect(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
 
     for (i = 0; i < wlcf->limits->nelts; i++) {
 
-        rc = ngx_http_weir_set_terms(r, ctx, all[i], &limits[n]);
+        rc = ngx_http_weir_set_terms(r, ctx, all[i], &limits[n],
+                                     &judged[n].quota);
 
         if (rc == NGX_ERROR) {
             return NGX_ERROR;
@@ -131,40 +124,56 @@ ngx_http_weir_collect(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
         limits[n].key = key.data;
         limits[n].key_length = key.len;
         limits[n].dry_run = wlcf->limit_dry_run || all[i]->dry_run;
-        conf[n++] = all[i];
+
+        judged[n].limit = &limits[n];
+        judged[n].conf = all[i];
+
+        n++;
     }
 
     return n;
 }
 
 
-/* The texts are limit_req's, so that filters made for it go on working. */
+/*
+ * Whole seconds until all limits that refused a request, or would have in
+ * force, would let it pass: never too early.  0 if none refused it, or if one
+ * of them never will.
+ */
 
-static void
-ngx_http_weir_log_rejected(ngx_http_request_t *r,
-    ngx_http_weir_loc_conf_t *wlcf, weir_limit_t *limit, ngx_str_t *zone)
+static uint64_t
+ngx_http_weir_retry_after(weir_limit_t *limits, ngx_uint_t n,
+    weir_verdict_t verdict)
 {
-    uint64_t  excess;
+    uint64_t    wait, longest;
+    ngx_uint_t  i;
 
-    excess = weir_limit_excess(limit);
+    longest = 0;
 
-    ngx_log_error(wlcf->limit_log_level, r->connection->log, 0,
-                  "limiting requests%s, excess: %uL.%03uL by zone \"%V\"",
-                  limit->verdict == WEIR_REJECTED_DRY_RUN ? ", dry run" : "",
-                  excess / 1000, excess % 1000, zone);
+    for (i = 0; i < n; i++) {
+
+        if (limits[i].verdict != verdict) {
+            continue;
+        }
+
+        wait = weir_limit_retry_after(&limits[i]);
+
+        if (wait == UINT64_MAX) {
+            return 0;
+        }
+
+        longest = ngx_max(longest, wait);
+    }
+
+    return ngx_http_weir_whole_seconds(longest);
 }
 
 
-static void
-ngx_http_weir_log_delayed(ngx_http_request_t *r,
-    ngx_http_weir_loc_conf_t *wlcf, weir_limit_t *limit, ngx_str_t *zone)
+/* Of nanoseconds: rounded up, so that nobody is told to come too early. */
+
+uint64_t
+ngx_http_weir_whole_seconds(uint64_t nanoseconds)
 {
-    uint64_t  excess;
-
-    excess = weir_limit_excess(limit);
-
-    ngx_log_error(wlcf->delay_log_level, r->connection->log, 0,
-                  "delaying request%s, excess: %uL.%03uL, by zone \"%V\"",
-                  limit->verdict == WEIR_DELAYED_DRY_RUN ? ", dry run" : "",
-                  excess / 1000, excess % 1000, zone);
+    return nanoseconds / NGX_HTTP_WEIR_SECOND
+           + (nanoseconds % NGX_HTTP_WEIR_SECOND != 0);
 }

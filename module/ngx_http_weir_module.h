@@ -25,6 +25,11 @@
 #define NGX_HTTP_WEIR_MAX_BURST  NGX_MAX_INT32_VALUE
 #define NGX_HTTP_WEIR_MAX_COST   ((off_t) NGX_MAX_UINT32_VALUE)
 
+/* weir_limit_headers */
+
+#define NGX_HTTP_WEIR_IETF       1
+#define NGX_HTTP_WEIR_LEGACY     2
+
 
 /* A place in the configuration, for mistakes that are found only later. */
 
@@ -53,9 +58,10 @@ typedef struct {
 
 
 /*
- * What has been logged of a zone that is too small.  It stands in the zone's
- * own memory, behind the table, and so lives as long as what it counts: across
- * reloads, and whichever worker is killed.
+ * What has been logged of a zone: that it is too small, and of its requests,
+ * under weir_limit_log_rate.  It stands in the zone's own memory, behind the
+ * table, and so lives as long as what it counts: across reloads, and whichever
+ * worker is killed.
  */
 
 #define NGX_HTTP_WEIR_REPORT_SIZE  64
@@ -67,6 +73,10 @@ typedef struct {
     uint64_t                            full_rejected;
     uint64_t                            full_admitted;
     uint64_t                            exhausted;
+
+    ngx_atomic_t                        lines;    /* a second, and how many
+                                                     lines it has had */
+    ngx_atomic_t                        unlogged; /* lines left out */
 } ngx_http_weir_report_t;
 
 
@@ -74,6 +84,8 @@ typedef struct {
 
 typedef struct {
     ngx_str_t                           name;
+    ngx_str_t                           field_name; /* as a string of a
+                                                       structured field */
     ngx_http_complex_value_t            key;
     weir_algorithm_t                    algorithm;
     weir_quota_t                        quota;
@@ -103,7 +115,17 @@ typedef enum {
 } ngx_http_weir_flag_e;
 
 
-/* One weir_limit. Budgets are made when all of the configuration is known. */
+/* A quota, and the same in the ticks of its zone. */
+
+typedef struct {
+    weir_quota_t                        quota;
+    weir_budget_t                       budget;
+} ngx_http_weir_allowance_t;
+
+
+/*
+ * One weir_limit. Allowances are made when all of the configuration is known.
+ */
 
 typedef struct {
     ngx_http_weir_zone_t               *zone;
@@ -119,8 +141,8 @@ typedef struct {
     unsigned                            dry_run:1;
     ngx_http_weir_place_t               place;
 
-    weir_budget_t                       budget;
-    weir_budget_t                      *country_budgets; /* one per entry */
+    ngx_http_weir_allowance_t           allowance;
+    ngx_http_weir_allowance_t          *country_allowances; /* per entry */
     ngx_atomic_t                       *flags;   /* one per kind, shared */
 } ngx_http_weir_limit_t;
 
@@ -177,18 +199,35 @@ typedef struct {
     ngx_uint_t                          limit_status;
     ngx_uint_t                          limit_log_level;
     ngx_uint_t                          delay_log_level; /* one lower */
+    ngx_uint_t                          limit_log_rate;  /* lines a second;
+                                                            0: all */
     ngx_flag_t                          limit_dry_run;
+    ngx_uint_t                          limit_headers;
 
     ngx_array_t                        *bypass; /* predicates */
 
     ngx_http_weir_filter_t             *filter;
     ngx_uint_t                          geo_status;
+    ngx_uint_t                          geo_log_level;
+    ngx_flag_t                          geo_dry_run;
 
     ngx_flag_t                          geo_headers;
     ngx_array_t                        *headers; /* weir_geo_header's */
     ngx_array_t                        *all_headers;  /* with those of
                                                          weir_geo_headers */
 } ngx_http_weir_loc_conf_t;
+
+
+/* A limit that a request was judged under, and on what terms. */
+
+typedef struct {
+    weir_limit_t                       *limit;
+    weir_quota_t                        quota;
+    ngx_http_weir_limit_t              *conf;
+    unsigned                            pending:1; /* the response's status
+                                                      may charge it */
+    unsigned                            told:1;    /* in its headers */
+} ngx_http_weir_judged_t;
 
 
 /*
@@ -203,13 +242,17 @@ typedef struct {
 
     weir_verdict_t                      limit_verdict;
     ngx_str_t                          *zone;      /* that gave the verdict */
+    uint64_t                            remaining; /* tokens, likewise */
     uint64_t                            retry_after; /* seconds; 0: unknown */
-    ngx_array_t                        *pending;   /* limits that the status
-                                                      of the response may
-                                                      charge; NULL: none */
+    ngx_http_weir_judged_t             *judged;    /* NULL: nothing that
+                                                      the response needs */
+    ngx_uint_t                          njudged;
+    ngx_uint_t                          limit_headers;
 
+    unsigned                            refused:1;  /* itself, by a limit */
     unsigned                            geo_evaluated:1;
     unsigned                            geo_denied:1;
+    unsigned                            geo_denied_dry_run:1;
     unsigned                            bypassed:1;
     unsigned                            headers_stripped:1;
     unsigned                            headers_set:1;
@@ -277,7 +320,7 @@ int32_t ngx_http_weir_find_entry(ngx_http_request_t *r,
 ngx_int_t ngx_http_weir_collect_quotas(ngx_conf_t *cf,
     ngx_http_weir_main_conf_t *wmcf, ngx_http_weir_zone_t *zone,
     ngx_array_t *quotas);
-ngx_int_t ngx_http_weir_make_budgets(ngx_conf_t *cf,
+ngx_int_t ngx_http_weir_make_allowances(ngx_conf_t *cf,
     ngx_http_weir_limit_t *limit);
 
 /* ngx_http_weir_shm.c */
@@ -342,10 +385,31 @@ ngx_int_t ngx_http_weir_delay(ngx_http_request_t *r, uint64_t delay);
 
 void ngx_http_weir_add_header_filter(void);
 ngx_int_t ngx_http_weir_log_handler(ngx_http_request_t *r);
-uint64_t ngx_http_weir_retry_after(weir_limit_t *limits, ngx_uint_t n);
-ngx_int_t ngx_http_weir_charge_later(ngx_http_request_t *r,
-    ngx_http_weir_ctx_t *ctx, weir_limit_t *limits,
-    ngx_http_weir_limit_t **conf, ngx_uint_t n);
+ngx_int_t ngx_http_weir_set_response_header(ngx_http_request_t *r,
+    ngx_str_t *name, ngx_str_t *value);
+
+/* ngx_http_weir_limit_headers.c */
+
+ngx_int_t ngx_http_weir_set_limit_headers(ngx_http_request_t *r,
+    ngx_http_weir_ctx_t *ctx);
+ngx_int_t ngx_http_weir_field_name(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_str_t *field_name);
+
+/* ngx_http_weir_judged.c */
+
+ngx_int_t ngx_http_weir_remember(ngx_http_request_t *r,
+    ngx_http_weir_loc_conf_t *wlcf, ngx_http_weir_ctx_t *ctx,
+    ngx_http_weir_judged_t *judged, ngx_uint_t n);
+void ngx_http_weir_charge(ngx_http_weir_ctx_t *ctx, ngx_uint_t status);
+ngx_uint_t ngx_http_weir_is_counted(ngx_http_weir_limit_t *conf,
+    ngx_uint_t status);
+
+/* ngx_http_weir_limit_log.c */
+
+void ngx_http_weir_log_limited(ngx_http_request_t *r,
+    ngx_http_weir_loc_conf_t *wlcf, ngx_http_weir_zone_t *zone,
+    weir_limit_t *limit);
+void ngx_http_weir_log_unlogged(ngx_http_weir_zone_t *zone, ngx_log_t *log);
 
 /* ngx_http_weir_once.c */
 
@@ -357,12 +421,14 @@ ngx_uint_t ngx_http_weir_once(ngx_atomic_t *flag);
 
 ngx_int_t ngx_http_weir_set_terms(ngx_http_request_t *r,
     ngx_http_weir_ctx_t *ctx, ngx_http_weir_limit_t *conf,
-    weir_limit_t *limit);
+    weir_limit_t *limit, weir_quota_t *quota);
 
 /* ngx_http_weir_limit.c */
 
 ngx_int_t ngx_http_weir_judge(ngx_http_request_t *r,
     ngx_http_weir_loc_conf_t *wlcf, ngx_http_weir_ctx_t *ctx);
+
+uint64_t ngx_http_weir_whole_seconds(uint64_t nanoseconds);
 
 extern weir_clock_t  ngx_http_weir_clock;
 

@@ -74,7 +74,7 @@ ngx_http_weir_init_zones(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf)
     limits = wmcf->limits.elts;
 
     for (i = 0; i < wmcf->limits.nelts; i++) {
-        if (ngx_http_weir_make_budgets(cf, limits[i]) != NGX_OK) {
+        if (ngx_http_weir_make_allowances(cf, limits[i]) != NGX_OK) {
             return NGX_ERROR;
         }
     }

@@ -11,11 +11,12 @@
 #include "ngx_http_weir_module.h"
 
 
-static ngx_int_t ngx_http_weir_choose_budget(ngx_http_request_t *r,
+static ngx_int_t ngx_http_weir_choose_allowance(ngx_http_request_t *r,
     ngx_http_weir_ctx_t *ctx, ngx_http_weir_limit_t *conf,
-    weir_budget_t *budget);
+    ngx_http_weir_allowance_t *allowance);
 static ngx_int_t ngx_http_weir_read_rate(ngx_http_request_t *r,
-    ngx_http_weir_limit_t *conf, ngx_str_t *value, weir_budget_t *budget);
+    ngx_http_weir_limit_t *conf, ngx_str_t *value,
+    ngx_http_weir_allowance_t *allowance);
 static ngx_int_t ngx_http_weir_read_cost(ngx_http_request_t *r,
     ngx_http_weir_limit_t *conf, uint32_t *cost);
 static u_char *ngx_http_weir_quote(u_char *p, ngx_str_t *value);
@@ -28,14 +29,18 @@ static u_char *ngx_http_weir_quote(u_char *p, ngx_str_t *value);
 
 ngx_int_t
 ngx_http_weir_set_terms(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx,
-    ngx_http_weir_limit_t *conf, weir_limit_t *limit)
+    ngx_http_weir_limit_t *conf, weir_limit_t *limit, weir_quota_t *quota)
 {
-    ngx_int_t  rc;
+    ngx_int_t                  rc;
+    ngx_http_weir_allowance_t  allowance;
 
-    rc = ngx_http_weir_choose_budget(r, ctx, conf, &limit->budget);
+    rc = ngx_http_weir_choose_allowance(r, ctx, conf, &allowance);
     if (rc != NGX_OK) {
         return rc;
     }
+
+    *quota = allowance.quota;
+    limit->budget = allowance.budget;
 
     if (ngx_http_weir_read_cost(r, conf, &limit->cost) != NGX_OK) {
         return NGX_ERROR;
@@ -49,8 +54,9 @@ ngx_http_weir_set_terms(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx,
 
 
 static ngx_int_t
-ngx_http_weir_choose_budget(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx,
-    ngx_http_weir_limit_t *conf, weir_budget_t *budget)
+ngx_http_weir_choose_allowance(ngx_http_request_t *r,
+    ngx_http_weir_ctx_t *ctx, ngx_http_weir_limit_t *conf,
+    ngx_http_weir_allowance_t *allowance)
 {
     int32_t                         found;
     ngx_str_t                       value;
@@ -63,14 +69,14 @@ ngx_http_weir_choose_budget(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx,
         }
 
         if (value.len) {
-            return ngx_http_weir_read_rate(r, conf, &value, budget);
+            return ngx_http_weir_read_rate(r, conf, &value, allowance);
         }
     }
 
     found = ngx_http_weir_find_entry(r, ctx, conf->zone);
 
     if (found < 0) {
-        *budget = conf->budget;
+        *allowance = conf->allowance;
         return NGX_OK;
     }
 
@@ -80,7 +86,7 @@ ngx_http_weir_choose_budget(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx,
         return NGX_DECLINED;
     }
 
-    *budget = conf->country_budgets[found];
+    *allowance = conf->country_allowances[found];
 
     return NGX_OK;
 }
@@ -88,11 +94,11 @@ ngx_http_weir_choose_budget(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx,
 
 static ngx_int_t
 ngx_http_weir_read_rate(ngx_http_request_t *r, ngx_http_weir_limit_t *conf,
-    ngx_str_t *value, weir_budget_t *budget)
+    ngx_str_t *value, ngx_http_weir_allowance_t *allowance)
 {
     char          *or_off;
+    weir_quota_t  *quota;
     weir_error_t   error, *explain;
-    weir_quota_t   quota;
 
     if (value->len == 3 && ngx_strncmp(value->data, "off", 3) == 0) {
         return NGX_DECLINED;
@@ -101,13 +107,15 @@ ngx_http_weir_read_rate(ngx_http_request_t *r, ngx_http_weir_limit_t *conf,
     /* an explanation that nobody would read takes time */
 
     explain = conf->flags[NGX_HTTP_WEIR_BAD_RATE] ? NULL : &error;
+    quota = &allowance->quota;
 
-    if (weir_quota_parse((char *) value->data, value->len, &quota, explain)
+    if (weir_quota_parse((char *) value->data, value->len, quota, explain)
         == WEIR_OK)
     {
-        quota.burst = conf->burst;
+        quota->burst = conf->burst;
 
-        if (weir_budget_make(&quota, &conf->zone->format, budget, explain)
+        if (weir_budget_make(quota, &conf->zone->format, &allowance->budget,
+                             explain)
             == WEIR_OK)
         {
             return NGX_OK;
@@ -119,7 +127,7 @@ ngx_http_weir_read_rate(ngx_http_request_t *r, ngx_http_weir_limit_t *conf,
         or_off = ", or \"off\"";
     }
 
-    *budget = conf->budget;
+    *allowance = conf->allowance;
 
     if (explain && ngx_http_weir_once(&conf->flags[NGX_HTTP_WEIR_BAD_RATE])) {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,

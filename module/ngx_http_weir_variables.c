@@ -13,6 +13,10 @@ static ngx_int_t ngx_http_weir_status_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_weir_zone_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_weir_remaining_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_weir_retry_after_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_weir_client_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
@@ -39,6 +43,13 @@ static ngx_http_variable_t  ngx_http_weir_variables[] = {
     { ngx_string("weir_zone"), NULL, ngx_http_weir_zone_variable,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
+    { ngx_string("weir_remaining"), NULL, ngx_http_weir_remaining_variable,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("weir_retry_after"), NULL,
+      ngx_http_weir_retry_after_variable,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
     { ngx_string("weir_client"), NULL, ngx_http_weir_client_variable,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
@@ -58,6 +69,8 @@ static ngx_str_t  ngx_http_weir_verdicts[] = {
 };
 
 static ngx_str_t  ngx_http_weir_geo_denied = ngx_string("GEO_DENIED");
+static ngx_str_t  ngx_http_weir_geo_denied_dry_run =
+    ngx_string("GEO_DENIED_DRY_RUN");
 static ngx_str_t  ngx_http_weir_bypassed = ngx_string("BYPASSED");
 
 
@@ -117,7 +130,11 @@ ngx_http_weir_country_variable(ngx_http_request_t *r,
 }
 
 
-/* data is 1 for $weir_status and 0 for $weir_limit_status */
+/*
+ * What is enforced comes before what is in dry run, and the filter, which is
+ * asked first, before limits.  data is 1 for $weir_status and 0 for
+ * $weir_limit_status.
+ */
 
 static ngx_int_t
 ngx_http_weir_status_variable(ngx_http_request_t *r,
@@ -136,6 +153,12 @@ ngx_http_weir_status_variable(ngx_http_request_t *r,
 
     if (data && ctx->geo_denied) {
         word = &ngx_http_weir_geo_denied;
+
+    } else if (data && ctx->geo_denied_dry_run
+               && ctx->limit_verdict != WEIR_REJECTED
+               && ctx->limit_verdict != WEIR_DELAYED)
+    {
+        word = &ngx_http_weir_geo_denied_dry_run;
 
     } else if (word->len == 0 && ctx->bypassed) {
         word = &ngx_http_weir_bypassed;
@@ -161,6 +184,55 @@ ngx_http_weir_zone_variable(ngx_http_request_t *r,
     }
 
     return ngx_http_weir_variable(v, ctx->zone->data, ctx->zone->len);
+}
+
+
+static ngx_int_t
+ngx_http_weir_number_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uint64_t number)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_weir_variable(v, p, ngx_sprintf(p, "%uL", number) - p);
+}
+
+
+static ngx_int_t
+ngx_http_weir_remaining_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_weir_ctx_t  *ctx;
+
+    ctx = ngx_http_weir_find_ctx(r);
+    if (ctx == NULL || ctx->zone == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    return ngx_http_weir_number_variable(r, v, ctx->remaining);
+}
+
+
+/* Whoever is denied in the end is told no time: waiting doesn't help. */
+
+static ngx_int_t
+ngx_http_weir_retry_after_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_weir_ctx_t  *ctx;
+
+    ctx = ngx_http_weir_find_ctx(r);
+    if (ctx == NULL || ctx->retry_after == 0 || ctx->geo_denied) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    return ngx_http_weir_number_variable(r, v, ctx->retry_after);
 }
 
 

@@ -42,6 +42,10 @@ ngx_http_weir_zone_by_name(ngx_conf_t *cf, ngx_str_t *name)
     zone->name = *name;
     zone->first_use = ngx_http_weir_place(cf);
 
+    if (ngx_http_weir_field_name(cf, name, &zone->field_name) != NGX_OK) {
+        return NULL;
+    }
+
     zones = ngx_array_push(&wmcf->zones);
     if (zones == NULL) {
         return NULL;

@@ -10,6 +10,7 @@ CH = "130.59.31.248"   # SWITCH: Europe, not in the European Union
 GB = "212.58.244.1"    # BBC
 ZA = "196.25.1.1"      # SAIX: Africa
 BR = "200.160.2.3"     # NIC.br: South America
+AU = "139.130.4.4"     # Telstra's name server: Oceania
 KP = "175.45.176.1"    # the only one there is
 
 KR6 = "2001:220::1"

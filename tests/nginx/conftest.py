@@ -5,6 +5,9 @@ The environment says what is tested:
   WEIR_COUNTRY_DB   a world-wide country database (MaxMind's nested schema)
   WEIR_FIXTURE_DIR  small databases of all vendors' schemas
   WEIR_NGINX        the nginx binary; default: the one in the PATH
+  WEIR_STRUCTURED_FIELDS  a folder with another parser of structured fields;
+                    without it, the tests that want it are left out of a run
+                    of all files
 
 Nothing is skipped, but for HTTP/3, which few systems can speak: what is
 missing is a failure that says so.
@@ -16,6 +19,10 @@ import pathlib
 import pytest
 
 import server
+
+collect_ignore = []
+if "WEIR_STRUCTURED_FIELDS" not in os.environ:
+    collect_ignore.append("test_structured_fields.py")
 
 
 def pytest_configure():

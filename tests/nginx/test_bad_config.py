@@ -83,6 +83,9 @@ ZONES = [
     (zone_with("rate=100000r/s") + "#<\n" + DB +
      "weir_country_limits zone=one { KR rate=1r/d burst=100; }\n" + USE,
      "1r/d burst=100", '"100000r/s.*too far apart|too far apart.*"100000r/s'),
+    # Their burst is too large in any zone.
+    (zone_with("rate=1000000r/s") + "\n" + USE.replace("burst=5", "burst=2147483647")
+     + " #<", "1000000r/s burst=2147483647", "too large a burst.*expected at most 1018066321"),
     # This one is not, and the burst that makes it so is the limit's.
     (zone_with("rate=1r/d") + "\n" + USE.replace("burst=5", "burst=100000")
      + " #<", "1r/d burst=100000", "too slow"),
@@ -133,7 +136,19 @@ LIMITS = [
     *((f"{name} {code};", f"({name} )?{code}", EXPECTED)
       for name in ("weir_limit_status", "weir_geo_status")
       for code in ("200", "399", "600", "abc", "-1")),
-    ("weir_limit_log_level loud;", "loud", ""),
+    *((f"{name} {word};", word, '"info", "notice", "warn" or "error"')
+      for name in ("weir_limit_log_level", "weir_geo_log_level")
+      for word in ("loud", "crit", "debug", "0")),
+    *((f"weir_limit_headers {word};", word, '"off", "ietf", "legacy" or "both"')
+      for word in ("on", "draft", "ietf,legacy")),
+    ("weir_limit_headers ietf legacy;", "weir_limit_headers", "number of arguments"),
+    *((f"weir_limit_log_rate {word};", word, "from 1 to 10000 lines a second")
+      for word in ("0", "10001", "-1", "on", "10r/s", "1k")),
+    ("weir_geo_dry_run maybe;", "maybe", EXPECTED),
+    *((f"{name} {word}; {name} {word};", name, "duplicate")
+      for name, word in (("weir_limit_log_level", "info"), ("weir_limit_headers", "off"),
+                         ("weir_limit_log_rate", "5"), ("weir_limit_log_rate", "off"),
+                         ("weir_geo_log_level", "warn"), ("weir_geo_dry_run", "on"))),
     ("weir_limit_dry_run maybe;", "maybe", EXPECTED),
     ("weir_limit_status 429; weir_limit_status 503;", "weir_limit_status",
      "duplicate"),
@@ -183,7 +198,8 @@ GEO = [
     *((f"server {{\n{directive}; #<\n}}", directive.split()[0], "weir_geo_db")
       for directive in ("weir_geo_deny KP", "weir_geo_allow KR",
                         "weir_geo_headers on", "weir_geo_header X-A $weir_country",
-                        "weir_geo_status 451")),
+                        "weir_geo_status 451", "weir_geo_dry_run on",
+                        "weir_geo_log_level info")),
     ("weir_limit_zone $weir_country zone=one:1m rate=1r/s;",
      r"\$weir_country", "weir_geo_db"),
     *((DB + f"weir_geo_{kind} {words};", word, EXPECTED)
@@ -231,12 +247,10 @@ BYPASSES = [
 
 NOT_SUPPORTED = [
     *((f"{words};", words.split()[0], UNSUPPORTED) for words in (
-        "weir_limit_headers ietf",
-        "weir_geo_source $arg_address", "weir_geo_dry_run on",
-        "weir_geo_override 10.0.0.0/8 KR", "weir_geo_log_level info",
+        "weir_geo_source $arg_address", "weir_geo_override 10.0.0.0/8 KR",
         "weir_geo_variable $city city.names.en")),
-    ("server { location / {\nweir_limit_headers off; #<\n} }",
-     "weir_limit_headers", UNSUPPORTED),
+    ("server { location / {\nweir_geo_source $arg_address; #<\n} }",
+     "weir_geo_source", UNSUPPORTED),
     ("weir_geo_db @maxmind@ reload=30s;", "reload=30s|reload", UNSUPPORTED),
 ]
 
@@ -354,7 +368,9 @@ GOOD = {
     "a level in capitals": ZONE + "weir_limit_log_level WARN;",
     "all levels": ZONE + DB + "%s server { %s location / { %s } }" % ((
         "weir_limit zone=one burst=1 nodelay dry_run; weir_limit_status 444;"
-        " weir_limit_log_level notice; weir_limit_dry_run off; weir_geo_deny KP;"
+        " weir_limit_log_level notice; weir_limit_log_rate 10000;"
+        " weir_limit_dry_run off; weir_limit_headers both; weir_geo_deny KP;"
+        " weir_geo_dry_run on; weir_geo_log_level info;"
         " weir_bypass $arg_a $http_b$arg_c; weir_bypass $arg_d;"
         " weir_geo_allow all; weir_geo_status 451; weir_geo_headers on;"
         " weir_geo_header X-From $weir_country;",) * 3),
