@@ -20,8 +20,10 @@ ngx_http_weir_remember(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
     ngx_http_weir_ctx_t *ctx, ngx_http_weir_judged_t *judged, ngx_uint_t n)
 {
     u_char        *key;
-    ngx_uint_t     i;
+    ngx_uint_t     i, kept;
     weir_limit_t  *limit;
+
+    kept = 0;
 
     for (i = 0; i < n; i++) {
         limit = judged[i].limit;
@@ -41,7 +43,10 @@ ngx_http_weir_remember(ngx_http_request_t *r, ngx_http_weir_loc_conf_t *wlcf,
 
         ngx_memcpy(key, limit->key, limit->key_length);
         limit->key = key;
+        kept = 1;
+    }
 
+    if (kept) {
         ctx->judged = judged;
         ctx->njudged = n;
     }

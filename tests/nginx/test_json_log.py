@@ -227,6 +227,16 @@ def test_a_request_without_a_status_is_a_valid_line(serve):
     assert entry["method"] == entry["uri"] == entry["host"] == ""
 
 
+@pytest.mark.parametrize("status, logged", [("042", 42), ("200", 200)])
+def test_whatever_status_an_upstream_has_is_a_valid_line(serve, status, logged):
+    with http_upstream(lambda _: (status, [])) as port:
+        nginx = serve("location / { proxy_pass http://127.0.0.1:@upstream@; }",
+                      LIMITS, upstream=port)
+        get(nginx.port, "/", ME)
+        (entry,) = entries(nginx, 1)
+    assert entry["status"] == logged
+
+
 def test_who_goes_away_while_being_delayed_is_a_valid_line(serve):
     """Over HTTP/1.1 and, on one connection with others, over HTTP/2."""
     nginx = serve(
