@@ -76,7 +76,7 @@ std::vector<Address> addresses(const MmdbFile& file, const weir_geo_t* geo, size
     for (size_t i = 0; i < length; ++i)
       address.bytes[i] = static_cast<std::uint8_t>(number >> 8 * (length - 1 - i));
     weir_country_t country;
-    weir_geo_country(geo, address.bytes, length, &country);
+    weir_geo_country(geo, nullptr, address.bytes, length, &country);
     if (country.code[0] != 'X' && country.code[0] != 'Z') drawn.push_back(address);
   }
   return drawn;
@@ -115,7 +115,7 @@ void by_weir(benchmark::State& state) {
   size_t i = 0;
   for (auto _ : state) {
     weir_country_t country;
-    weir_geo_country(contestants().geo, drawn[i++ % kAddresses].bytes, kLength, &country);
+    weir_geo_country(contestants().geo, nullptr, drawn[i++ % kAddresses].bytes, kLength, &country);
     benchmark::DoNotOptimize(country);
   }
 }

@@ -3,25 +3,41 @@
 // This is the one place where C and C++ meet. A function that may allocate runs inside guarded();
 // the others are noexcept all the way down.
 
+#include <algorithm>
 #include <cstring>
 #include <exception>
 #include <memory>
 #include <new>
+#include <string>
 #include <string_view>
 
 #include "error.h"
-#include "geo/country_database.h"
 #include "geo/country_filter.h"
 #include "geo/country_map.h"
+#include "geo/country_overrides.h"
+#include "geo/country_table.h"
+#include "geo/database.h"
 #include "geo/ip_address.h"
 #include "geo/mmdb.h"
+#include "geo/mmdb_image.h"
+#include "geo/publish.h"
+#include "geo/published_database.h"
 #include "limiter/quota.h"
 #include "weir/weir.h"
 #include "zone/decide.h"
 #include "zone/zone.h"
 
 struct weir_geo {
-  std::unique_ptr<weir::CountryDatabase> database;
+  std::unique_ptr<weir::Database> database;
+  std::string path;  // of its file; empty if it follows what is published
+};
+
+struct weir_geo_path {
+  weir::FieldPath path;
+};
+
+struct weir_geo_overrides {
+  weir::CountryOverrides overrides;
 };
 
 struct weir_country_map {
@@ -152,22 +168,105 @@ size_t weir_client_key(const void* address, size_t length, uint32_t ipv4_prefix,
 weir_status_t weir_geo_open(const char* path, const char* country_field, weir_geo_t** geo,
                             weir_error_t* error) {
   return guarded(error, [&] {
-    std::unique_ptr<weir::CountryDatabase> database;
+    std::unique_ptr<weir::Database> database;
     const weir_status_t status = weir::open_country_mmdb(path, country_field, &database, error);
-    if (status == WEIR_OK) *geo = new weir_geo{std::move(database)};
+    if (status == WEIR_OK) *geo = new weir_geo{std::move(database), path};
+    return status;
+  });
+}
+
+weir_status_t weir_geo_open_fields(const char* path, weir_geo_t** geo, weir_error_t* error) {
+  return guarded(error, [&] {
+    std::unique_ptr<weir::Database> database;
+    const weir_status_t status = weir::open_field_mmdb(path, &database, error);
+    if (status == WEIR_OK) *geo = new weir_geo{std::move(database), path};
     return status;
   });
 }
 
 void weir_geo_close(weir_geo_t* geo) { delete geo; }
 
-void weir_geo_country(const weir_geo_t* geo, const void* address, size_t length,
-                      weir_country_t* country) {
-  *country = weir::country_of(geo != nullptr ? geo->database.get() : nullptr,
-                              weir::IpAddress::from_bytes(address, length));
+void weir_geo_country(const weir_geo_t* geo, const weir_geo_overrides_t* overrides,
+                      const void* address, size_t length, weir_country_t* country) {
+  const auto client = weir::IpAddress::from_bytes(address, length);
+  if (overrides != nullptr) {
+    if (const weir::Country* known = overrides->overrides.find(client)) {
+      *country = *known;
+      return;
+    }
+  }
+  *country = weir::country_of(geo != nullptr ? geo->database.get() : nullptr, client);
 }
 
-uint64_t weir_geo_build_epoch(const weir_geo_t* geo) { return geo->database->build_epoch(); }
+weir_status_t weir_geo_path_parse(const char* text, size_t length, weir_geo_path_t** path,
+                                  weir_error_t* error) {
+  return guarded(error, [&] {
+    weir::FieldPath parsed;
+    const weir_status_t status = weir::FieldPath::parse(view(text, length), &parsed, error);
+    if (status == WEIR_OK) *path = new weir_geo_path{std::move(parsed)};
+    return status;
+  });
+}
+
+void weir_geo_path_free(weir_geo_path_t* path) { delete path; }
+
+size_t weir_geo_field(const weir_geo_t* geo, const weir_geo_path_t* path, const void* address,
+                      size_t length, char* text, size_t size) {
+  return geo->database->find_field(weir::IpAddress::from_bytes(address, length), path->path,
+                                   {text, size});
+}
+
+void weir_geo_get_info(const weir_geo_t* geo, weir_geo_info_t* info) {
+  *info = geo->database->info();
+}
+
+size_t weir_geo_share_size(const weir_geo_t* geo) {
+  constexpr size_t kSmallestSlot = 16 << 20;
+  const size_t now = geo != nullptr ? geo->database->words().size_bytes() : 0;
+  return weir::DoubleBuffer::size_of_memory(std::max(kSmallestSlot, now + now / 2));
+}
+
+void weir_geo_share_format(void* memory, size_t size) { weir::DoubleBuffer::format(memory, size); }
+
+weir_status_t weir_geo_share_attach(void* memory, size_t size, weir_geo_kind_t kind,
+                                    weir_geo_t** geo, weir_error_t* error) {
+  return guarded(error, [&] {
+    const auto buffer = weir::DoubleBuffer::attach(memory, size);
+    if (!buffer) {
+      weir::set_error(error, "no memory for databases: expected what weir_geo_share_format made");
+      return WEIR_INVALID;
+    }
+    std::unique_ptr<weir::Database> database;
+    if (kind == WEIR_GEO_COUNTRIES)
+      database = std::make_unique<weir::PublishedDatabase<weir::CountryTable>>(*buffer);
+    else
+      database = std::make_unique<weir::PublishedDatabase<weir::MmdbImage>>(*buffer);
+    *geo = new weir_geo{std::move(database), {}};
+    return WEIR_OK;
+  });
+}
+
+weir_geo_verdict_t weir_geo_publish(const weir_geo_t* geo, void* memory, size_t size,
+                                    unsigned accept, weir_error_t* error) {
+  const auto buffer = weir::DoubleBuffer::attach(memory, size);
+  if (!buffer) {
+    weir::set_error(error, "no memory for databases: expected what weir_geo_share_format made");
+    return WEIR_GEO_TOO_LARGE;
+  }
+  return weir::publish(geo->database->words(), geo->path.c_str(), accept, *buffer, error);
+}
+
+weir_geo_overrides_t* weir_geo_overrides_new(void) { return new (std::nothrow) weir_geo_overrides; }
+
+void weir_geo_overrides_free(weir_geo_overrides_t* overrides) { delete overrides; }
+
+weir_status_t weir_geo_overrides_add(weir_geo_overrides_t* overrides, const char* range,
+                                     size_t range_length, const char* code, size_t code_length,
+                                     weir_error_t* error) {
+  return guarded(error, [&] {
+    return overrides->overrides.add(view(range, range_length), view(code, code_length), error);
+  });
+}
 
 weir_country_map_t* weir_country_map_new(void) { return new (std::nothrow) weir_country_map; }
 

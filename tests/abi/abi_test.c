@@ -145,10 +145,80 @@ test_client_keys(void)
 
 
 static void
+test_geo_fields(void)
+{
+    char text[16];
+    uint8_t address[4] = { 81, 169, 145, 9 };
+    weir_geo_t *geo;
+    weir_error_t error;
+    weir_geo_path_t *path;
+
+    CHECK(weir_geo_open_fields("/nonexistent/x.mmdb", &geo, &error) == WEIR_IO);
+    CHECK(weir_geo_open_fields(WEIR_FIXTURE_DIR "/fields.mmdb", &geo, &error) == WEIR_OK);
+    CHECK(weir_geo_path_parse("city..en", 8, &path, &error) == WEIR_INVALID);
+    CHECK(strstr(error.text, "\"city..en\"") != NULL);
+    CHECK(weir_geo_path_parse("city.names.en, that is", 13, &path, &error) == WEIR_OK);
+    CHECK(weir_geo_field(geo, path, address, 4, text, sizeof(text)) == 6);
+    CHECK(memcmp(text, "Berlin", 6) == 0);
+    address[0] = 9;
+    CHECK(weir_geo_field(geo, path, address, 4, text, sizeof(text)) == 0);
+    weir_geo_path_free(path);
+    weir_geo_path_free(NULL);
+    weir_geo_close(geo);
+}
+
+
+static void
+test_geo_share(void)
+{
+    void *memory;
+    size_t size;
+    uint8_t address[4] = { 81, 169, 145, 9 }, private_address[4] = { 10, 0, 0, 1 };
+    weir_geo_t *geo, *handle;
+    weir_error_t error;
+    weir_country_t country;
+    weir_geo_overrides_t *overrides;
+
+    CHECK(weir_geo_open(WEIR_FIXTURE_DIR "/maxmind.mmdb", NULL, &geo, &error) == WEIR_OK);
+    size = weir_geo_share_size(geo);
+    memory = aligned_alloc(4096, size);
+    CHECK(memory != NULL);
+    memset(memory, 0, size);
+    weir_geo_share_format(memory, size);
+    CHECK(weir_geo_share_attach(memory, size, WEIR_GEO_COUNTRIES, &handle, &error) == WEIR_OK);
+
+    weir_geo_country(handle, NULL, address, 4, &country);
+    CHECK(strcmp(country.code, "XX") == 0);
+    CHECK(weir_geo_publish(geo, memory, size, 0, &error) == WEIR_GEO_PUBLISHED);
+    CHECK(weir_geo_publish(geo, memory, size, 0, &error) == WEIR_GEO_SAME);
+    CHECK(weir_geo_publish(handle, memory, size, 0, &error) == WEIR_GEO_SAME);
+    weir_geo_close(geo);
+    weir_geo_country(handle, NULL, address, 4, &country);
+    CHECK(strcmp(country.code, "DE") == 0);
+
+    overrides = weir_geo_overrides_new();
+    CHECK(overrides != NULL);
+    CHECK(weir_geo_overrides_add(overrides, "81.169.0.0/16", 13, "FR", 2, &error) == WEIR_OK);
+    CHECK(weir_geo_overrides_add(overrides, "10.0.0.0/8", 10, "KR", 2, &error) == WEIR_OK);
+    CHECK(weir_geo_overrides_add(overrides, "10.0.0.0/8", 10, "KR", 2, &error) == WEIR_INVALID);
+    weir_geo_country(handle, overrides, address, 4, &country);
+    CHECK(strcmp(country.code, "FR") == 0);
+    weir_geo_country(NULL, overrides, private_address, 4, &country);
+    CHECK(strcmp(country.code, "KR") == 0);
+    weir_geo_overrides_free(overrides);
+    weir_geo_overrides_free(NULL);
+
+    weir_geo_close(handle);
+    free(memory);
+}
+
+
+static void
 test_geo(void)
 {
     uint8_t loopback[4] = { 127, 0, 0, 1 };
     weir_geo_t *geo;
+    weir_geo_info_t info;
     weir_error_t error;
     weir_country_t country;
     weir_country_map_t *map;
@@ -159,15 +229,20 @@ test_geo(void)
     CHECK(strstr(error.text, "\"/nonexistent/x.mmdb\"") != NULL && geo == NULL);
 
     CHECK(weir_geo_open(WEIR_FIXTURE_DIR "/maxmind.mmdb", NULL, &geo, &error) == WEIR_OK);
-    CHECK(weir_geo_build_epoch(geo) > 0);
-    weir_geo_country(geo, "unix:", 5, &country);
+    weir_geo_get_info(geo, &info);
+    CHECK(info.build_epoch > 0);
+    CHECK(info.networks > 0);
+    weir_geo_country(geo, NULL, "unix:", 5, &country);
     CHECK(strcmp(country.code, "XX") == 0 && strcmp(country.continent, "XX") == 0);
-    weir_geo_country(geo, loopback, 4, &country);
+    weir_geo_country(geo, NULL, loopback, 4, &country);
     CHECK(strcmp(country.code, "ZZ") == 0);
-    weir_geo_country(NULL, loopback, 4, &country);
+    weir_geo_country(NULL, NULL, loopback, 4, &country);
     CHECK(strcmp(country.code, "ZZ") == 0);
     weir_geo_close(geo);
     weir_geo_close(NULL);
+
+    test_geo_fields();
+    test_geo_share();
 
     map = weir_country_map_new();
     CHECK(weir_country_map_set(map, "default", 7, 3, &error) == WEIR_OK);

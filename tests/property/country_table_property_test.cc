@@ -52,7 +52,7 @@ class Database {
     const IpAddress address = IpAddress::from_bytes(bytes, bits / 8);
     const std::optional<std::uint32_t> record = file_.find_record(address);
     const Country expected = record ? schema_->read(file_.records(), *record) : kUnknownCountry;
-    const Country found = table_->find(address);
+    const Country found = table_->find_country(address);
     ++checked_;
     known_ += std::strcmp(expected.code, "XX") != 0;
     ASSERT_EQ(std::memcmp(&expected, &found, sizeof(found)), 0)

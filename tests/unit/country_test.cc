@@ -6,7 +6,7 @@
 #include <set>
 #include <string>
 
-#include "geo/country_database.h"
+#include "geo/database.h"
 
 namespace weir {
 namespace {
@@ -88,10 +88,17 @@ TEST(Country, ContinentsAreSeven) {
   EXPECT_FALSE(is_continent("AFA"));
 }
 
-class AlwaysKorea final : public CountryDatabase {
+class AlwaysKorea final : public Database {
  public:
-  Country find(const IpAddress&) const noexcept override { return *find_country("KR"); }
-  std::uint64_t build_epoch() const noexcept override { return 0; }
+  Country find_country(const IpAddress&) const noexcept override {
+    return *weir::find_country("KR");
+  }
+  std::size_t find_field(const IpAddress&, const FieldPath&,
+                         std::span<char>) const noexcept override {
+    return 0;
+  }
+  DatabaseInfo info() const noexcept override { return {}; }
+  std::span<const std::uint64_t> words() const noexcept override { return {}; }
 };
 
 TEST(CountryOf, ReservedAddressIsPrivateWhateverTheDatabaseSays) {

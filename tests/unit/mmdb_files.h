@@ -13,7 +13,7 @@
 #include <memory>
 #include <string>
 
-#include "geo/country_database.h"
+#include "geo/database.h"
 #include "geo/mmdb.h"
 
 namespace weir::testing {
@@ -57,8 +57,8 @@ inline IpAddress address(const std::string& text) {
   return IpAddress::from_bytes(bytes, is_ipv6 ? 16 : 4);
 }
 
-inline std::unique_ptr<CountryDatabase> open(const std::string& path, const char* field = nullptr) {
-  std::unique_ptr<CountryDatabase> database;
+inline std::unique_ptr<Database> open(const std::string& path, const char* field = nullptr) {
+  std::unique_ptr<Database> database;
   weir_error_t error{};
   EXPECT_EQ(WEIR_OK, open_country_mmdb(path.c_str(), field, &database, &error)) << error.text;
   return database;
@@ -67,7 +67,7 @@ inline std::unique_ptr<CountryDatabase> open(const std::string& path, const char
 // Why the file is refused.
 inline std::string refusal(const std::string& path, weir_status_t status = WEIR_INVALID,
                            const char* field = nullptr) {
-  std::unique_ptr<CountryDatabase> database;
+  std::unique_ptr<Database> database;
   weir_error_t error{};
   EXPECT_EQ(status, open_country_mmdb(path.c_str(), field, &database, &error)) << path;
   EXPECT_EQ(nullptr, database);
@@ -80,7 +80,7 @@ inline std::string text(const Country& country) {
   return std::string(country.code) + " " + country.continent + " " + (country.in_eu ? "1" : "0");
 }
 
-inline std::string look_up(const std::unique_ptr<CountryDatabase>& database,
+inline std::string look_up(const std::unique_ptr<Database>& database,
                            const std::string& client) {
   return database == nullptr ? "no database" : text(country_of(database.get(), address(client)));
 }
@@ -107,6 +107,10 @@ inline std::string mmdb_uint32(std::uint32_t value) {
   return {'\xc4', static_cast<char>(value >> 24), static_cast<char>(value >> 16),
           static_cast<char>(value >> 8), static_cast<char>(value)};
 }
+inline std::string mmdb_uint64(std::uint32_t value) {  // written in four bytes
+  return {'\x04', '\x02', static_cast<char>(value >> 24), static_cast<char>(value >> 16),
+          static_cast<char>(value >> 8), static_cast<char>(value)};
+}
 inline std::string repeat(const std::string& part, std::size_t times) {
   std::string result;
   for (std::size_t i = 0; i < times; ++i) result += part;
@@ -122,6 +126,8 @@ struct MmdbFileBytes {
   std::uint32_t node_count = 1;
   std::string languages = mmdb_array(1) + mmdb_string("en");
   std::string description = mmdb_map(1) + mmdb_string("en") + mmdb_string("a test");
+  std::string type = "test";
+  std::uint32_t build_epoch = 7;
   std::string more_metadata;  // one more key and its value
 
   std::string bytes() const {
@@ -133,8 +139,8 @@ struct MmdbFileBytes {
            mmdb_map(more_metadata.empty() ? 9 : 10) + more_metadata +
            mmdb_string("binary_format_major_version") + mmdb_uint16(2) +
            mmdb_string("binary_format_minor_version") + mmdb_uint16(0) +
-           mmdb_string("build_epoch") + std::string{'\x01', '\x02', '\x07'} +
-           mmdb_string("database_type") + mmdb_string("test") + mmdb_string("description") +
+           mmdb_string("build_epoch") + mmdb_uint64(build_epoch) +
+           mmdb_string("database_type") + mmdb_string(type) + mmdb_string("description") +
            description + mmdb_string("ip_version") + mmdb_uint16(4) + mmdb_string("languages") +
            languages + mmdb_string("node_count") + mmdb_uint32(node_count) +
            mmdb_string("record_size") + mmdb_uint16(24);

@@ -32,7 +32,7 @@ TEST(Mmdb, EveryVendorsSchemaIsFound) {
     EXPECT_EQ("DE EU 1", look_up(database, "2a01:238::1")) << name;
     EXPECT_EQ("XX XX 0", look_up(database, "8.8.8.8")) << name;
     EXPECT_EQ("XX XX 0", look_up(database, "2600::1")) << name;
-    EXPECT_EQ(1'700'000'000u, database->build_epoch()) << name;
+    EXPECT_EQ(1'700'000'000u, database->info().build_epoch) << name;
   }
 }
 
@@ -90,7 +90,7 @@ TEST(Mmdb, Ipv6AddressIsUnknownInAnIpv4Database) {
 }
 
 TEST(Mmdb, NoAddressHasNoCountry) {
-  EXPECT_STREQ("XX", testing::open(fixture("maxmind"))->find(IpAddress{}).code);
+  EXPECT_STREQ("XX", testing::open(fixture("maxmind"))->find_country(IpAddress{}).code);
 }
 
 TEST(Mmdb, ExplicitFieldWins) {

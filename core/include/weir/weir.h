@@ -380,26 +380,129 @@ typedef struct weir_country {
     uint8_t in_eu;  /* 1 for members of the European Union */
 } weir_country_t;
 
+/* A database: of countries, or of fields of any kind. */
 typedef struct weir_geo weir_geo_t;
 
 /*
  * Opens a country database in MaxMind's .mmdb format, on a private copy of
- * the file: what happens to the file afterwards does not matter.
+ * the file: what happens to the file afterwards does not matter. It is
+ * compiled into a table, and the table compared with what libmaxminddb says of
+ * a sample of its networks.
  * country_field names the field that holds the ISO code, such as
  * "country.iso_code"; NULL means to find it out by looking at the data.
+ * Any number of threads may ask it, and processes that are forked.
  */
 WEIR_API weir_status_t weir_geo_open(const char *path,
     const char *country_field, weir_geo_t **geo, weir_error_t *error);
 
+/* Opens any .mmdb file for its fields, in a private copy likewise. */
+WEIR_API weir_status_t weir_geo_open_fields(const char *path,
+    weir_geo_t **geo, weir_error_t *error);
+
 WEIR_API void weir_geo_close(weir_geo_t *geo);
 
-/* The country of an address; "XX" where the database has none, where length
- * is neither 4 nor 16, and (but for "ZZ") where geo is NULL. */
-WEIR_API void weir_geo_country(const weir_geo_t *geo, const void *address,
-    size_t length, weir_country_t *country);
+typedef struct weir_geo_overrides weir_geo_overrides_t;
 
-/* When the database was built, in seconds since 1970. */
-WEIR_API uint64_t weir_geo_build_epoch(const weir_geo_t *geo);
+/* The country of an address: what overrides say, if not NULL; "ZZ" for private
+ * addresses; what the database says, if not NULL; "XX" where it has none,
+ * where length is neither 4 nor 16, and of a database of fields. */
+WEIR_API void weir_geo_country(const weir_geo_t *geo,
+    const weir_geo_overrides_t *overrides, const void *address, size_t length,
+    weir_country_t *country);
+
+/* Where a field is in a record: names with dots between, up to 16 and 255
+ * bytes, such as "city.names.en"; elements of arrays count from 0, as in
+ * "subdivisions.0.iso_code". A path that begins with "metadata" is one of the
+ * file's metadata, such as "metadata.build_epoch". */
+typedef struct weir_geo_path weir_geo_path_t;
+
+WEIR_API weir_status_t weir_geo_path_parse(const char *text, size_t length,
+    weir_geo_path_t **path, weir_error_t *error);
+WEIR_API void weir_geo_path_free(weir_geo_path_t *path);
+
+/*
+ * The field of an address's record as text: strings as they are, numbers in
+ * decimal, booleans as 1 or 0, bytes in hexadecimal. Writes up to `size` bytes
+ * of it, without a NUL, and returns how long all of it is; 0 if there is none,
+ * or if the path leads to a map or an array. Not for the decision path: it
+ * walks the tree and the record, and a float takes floating point.
+ */
+WEIR_API size_t weir_geo_field(const weir_geo_t *geo,
+    const weir_geo_path_t *path, const void *address, size_t length,
+    char *text, size_t size);
+
+typedef struct weir_geo_info {
+    uint64_t build_epoch;  /* when it was built, in seconds since 1970 */
+    uint64_t networks;     /* in its tree; of countries, those that have one */
+    char type[64];         /* its type, as its metadata say; NUL-terminated */
+} weir_geo_info_t;
+
+WEIR_API void weir_geo_get_info(const weir_geo_t *geo, weir_geo_info_t *info);
+
+
+/* ---- Databases that are replaced while they are in use ------------------
+ *
+ * Memory that processes share may hold a database and, one after the other,
+ * its successors. Whoever asks gets the one that was published last, and never
+ * waits. There is one publisher at a time: see to that by a lock that dies
+ * with its holder. A publisher that dies half-way leaves what was published
+ * before, and another one may go on.
+ */
+
+typedef enum weir_geo_kind {
+    WEIR_GEO_COUNTRIES = 0,
+    WEIR_GEO_FIELDS
+} weir_geo_kind_t;
+
+/* Bytes of memory for a database and successors up to half as large again (16
+ * MB at least), twice: two of them stand there while one replaces the other.
+ * geo may be NULL: the first is yet to come. */
+WEIR_API size_t weir_geo_share_size(const weir_geo_t *geo);
+
+/* Prepares zeroed memory of that size, aligned to 4096 bytes. */
+WEIR_API void weir_geo_share_format(void *memory, size_t size);
+
+/* A handle to whatever is published in the memory, of that kind; "XX", and no
+ * field, as long as nothing is. It belongs to one thread. A process that is
+ * forked has its own copy. Close it with weir_geo_close. */
+WEIR_API weir_status_t weir_geo_share_attach(void *memory, size_t size,
+    weir_geo_kind_t kind, weir_geo_t **geo, weir_error_t *error);
+
+typedef enum weir_geo_verdict {
+    WEIR_GEO_PUBLISHED = 0,
+    WEIR_GEO_SAME,        /* is what is published, to the byte */
+    WEIR_GEO_OLDER,       /* not built later; see below */
+    WEIR_GEO_SMALLER,     /* knows less than half as many networks */
+    WEIR_GEO_OTHER_TYPE,  /* of another type, or kind */
+    WEIR_GEO_TOO_LARGE    /* there is no room for it in this memory */
+} weir_geo_verdict_t;
+
+#define WEIR_GEO_ACCEPT(verdict)  (1u << (verdict))
+
+/*
+ * Publishes a database that was opened, unless it looks like a mistake beside
+ * the one that is published: then error says what is wrong with it. The
+ * verdicts OLDER, SMALLER and OTHER_TYPE may be accepted. A database that was
+ * built at the same time as the published one, and differs, is OLDER: so does
+ * a file look that is just being overwritten in place.
+ */
+WEIR_API weir_geo_verdict_t weir_geo_publish(const weir_geo_t *geo,
+    void *memory, size_t size, unsigned accept, weir_error_t *error);
+
+
+/*
+ * Address ranges whose country the caller knows better than databases. The
+ * longest prefix that holds an address counts.
+ */
+WEIR_API weir_geo_overrides_t *weir_geo_overrides_new(void); /* or NULL */
+WEIR_API void weir_geo_overrides_free(weir_geo_overrides_t *overrides);
+
+/* A range such as "192.0.2.0/24", "2001:db8::/32" or a single address, and a
+ * code of a country, "XX" or "ZZ". Fails on others, and on a range that is
+ * given twice. */
+WEIR_API weir_status_t weir_geo_overrides_add(weir_geo_overrides_t *overrides,
+    const char *range, size_t range_length, const char *code,
+    size_t code_length, weir_error_t *error);
 
 
 /*

@@ -26,7 +26,18 @@ class Countries {
     number(pack(kUnknownCountry));
   }
 
-  // Of the record at a place; nothing if it is beyond the section, or if there are too many.
+  // Of a network, whose record is at a place; nothing if it is beyond the section, or if there are
+  // too many.
+  std::optional<Value> of_network(std::uint32_t place) {
+    const std::optional<Value> value = at(place);
+    known_networks_ += value && *value != 0;
+    return value;
+  }
+
+  std::uint64_t known_networks() const { return known_networks_; }
+  const std::vector<std::uint64_t>& packed() const { return packed_; }
+
+ private:
   std::optional<Value> at(std::uint32_t place) {
     const auto [known, is_new] = by_place_.try_emplace(place, Value{0});
     if (!is_new) return known->second;
@@ -36,9 +47,6 @@ class Countries {
     return value;
   }
 
-  const std::vector<std::uint64_t>& packed() const { return packed_; }
-
- private:
   std::optional<Value> number(std::uint64_t packed) {
     const auto [known, is_new] =
         by_country_.try_emplace(packed, static_cast<Value>(packed_.size()));
@@ -53,15 +61,8 @@ class Countries {
   std::vector<std::uint64_t> packed_;
   std::unordered_map<std::uint64_t, Value> by_country_;
   std::unordered_map<std::uint32_t, Value> by_place_;
+  std::uint64_t known_networks_ = 0;
 };
-
-// Where an IPv6 tree has the IPv4 addresses: behind 96 bits of 0, or above if the tree ends there.
-std::uint32_t ipv4_root(const MmdbTree& tree) {
-  std::uint32_t record = 0;
-  for (unsigned bit = tree.address_bits(); bit > 32 && tree.is_node(record); --bit)
-    record = tree.records(record)[0];
-  return record;
-}
 
 // Lays the parts of a table out behind its header.
 class Layout {
@@ -89,8 +90,8 @@ class Layout {
   }
 
   void finish(CountryTableHeader header) {
-    header.magic = CountryTableHeader::kMagic;
-    header.size = table_->size() * sizeof(std::uint64_t);
+    header.common.magic = CountryTableHeader::kMagic;
+    header.common.size = table_->size() * sizeof(std::uint64_t);
     std::memcpy(table_->data(), &header, sizeof(header));
     table_->shrink_to_fit();
   }
@@ -104,9 +105,9 @@ class Layout {
 weir_status_t compile_countries(const MmdbFile& file, const CountrySchema& schema, const char* path,
                                 CompiledCountries* table, weir_error_t* error) {
   Countries countries(file.records(), schema);
-  const auto value_of = [&](std::uint32_t place) { return countries.at(place); };
+  const auto value_of = [&](std::uint32_t place) { return countries.of_network(place); };
   const MmdbTree& tree = file.tree();
-  const std::uint32_t root4 = ipv4_root(tree);
+  const std::uint32_t root4 = tree.ipv4_root();
 
   const auto build = [&](unsigned bits, std::optional<std::uint32_t> redirect, std::uint32_t root) {
     poptrie::Builder builder(tree, bits, redirect, value_of, kMostNodes);
@@ -128,7 +129,8 @@ weir_status_t compile_countries(const MmdbFile& file, const CountrySchema& schem
 
   Layout layout(table);
   CountryTableHeader header{};
-  header.build_epoch = file.build_epoch();
+  header.common.info = file.info();
+  header.common.info.networks = countries.known_networks();
   header.country_count = static_cast<std::uint32_t>(countries.packed().size());
   header.countries = layout.add(countries.packed());
   header.ipv4 = layout.add(*ipv4);

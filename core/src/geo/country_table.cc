@@ -1,5 +1,6 @@
 #include "geo/country_table.h"
 
+#include "relaxed.h"
 #include "wide.h"
 
 namespace weir {
@@ -87,11 +88,11 @@ Country unpack(std::uint64_t packed) noexcept {
 
 std::optional<CountryTable> CountryTable::open(const void* memory, std::size_t size) noexcept {
   if (size < sizeof(CountryTableHeader)) return std::nullopt;
-  const auto& header = *static_cast<const CountryTableHeader*>(memory);
-  if (header.magic != CountryTableHeader::kMagic || header.size > size ||
+  const auto header = copy_relaxed<CountryTableHeader>(memory);
+  if (header.common.magic != CountryTableHeader::kMagic || header.common.size > size ||
       header.country_count == 0 ||
-      !fits(header.size, header.countries, header.country_count, sizeof(std::uint64_t), 8) ||
-      !fits(header.size, header.ipv4) || !fits(header.size, header.ipv6))
+      !fits(header.common.size, header.countries, header.country_count, sizeof(std::uint64_t), 8) ||
+      !fits(header.common.size, header.ipv4) || !fits(header.common.size, header.ipv6))
     return std::nullopt;
 
   CountryTable table;
@@ -99,12 +100,12 @@ std::optional<CountryTable> CountryTable::open(const void* memory, std::size_t s
   table.ipv6_ = trie_of(memory, header.ipv6);
   table.countries_ = reinterpret_cast<const std::uint64_t*>(at(memory, header.countries));
   table.country_count_ = header.country_count;
-  table.build_epoch_ = header.build_epoch;
-  table.size_ = header.size;
+  table.info_ = header.common.info;
+  table.size_ = header.common.size;
   return table;
 }
 
-Country CountryTable::find(const IpAddress& address) const noexcept {
+Country CountryTable::find_country(const IpAddress& address) const noexcept {
   Value value = 0;
   if (address.length == 4) {
     value = find_ipv4(ipv4_, ipv4_key(number_of<std::uint32_t>(address.bytes.data())));
@@ -117,7 +118,7 @@ Country CountryTable::find(const IpAddress& address) const noexcept {
     }
   }
   if (value >= country_count_) return kUnknownCountry;
-  return unpack(poptrie::load(countries_[value]));
+  return unpack(load_relaxed(countries_[value]));
 }
 
 }  // namespace weir

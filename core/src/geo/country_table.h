@@ -16,6 +16,7 @@
 #include <optional>
 
 #include "geo/country.h"
+#include "geo/database.h"
 #include "geo/ip_address.h"
 #include "geo/poptrie.h"
 
@@ -31,16 +32,14 @@ struct CountryTableHeader {
     std::uint32_t leaf_count;
   };
 
-  static constexpr std::uint64_t kMagic = 0x3165'6c62'6174'7777;
+  static constexpr std::uint64_t kMagic = 0x3265'6c62'6174'7777;
 
-  std::uint64_t magic;
-  std::uint64_t size;  // of the table
-  std::uint64_t build_epoch;
+  DatabaseHeader common;
   std::uint32_t countries;
   std::uint32_t country_count;
   Family ipv4, ipv6;
 };
-static_assert(sizeof(CountryTableHeader) == 72);
+static_assert(sizeof(CountryTableHeader) == 144);
 
 // A country in a word, that it may be read at once.
 std::uint64_t pack(const Country& country) noexcept;
@@ -51,10 +50,14 @@ class CountryTable {
   // Nothing if the memory holds no table of this version that fits into it.
   static std::optional<CountryTable> open(const void* memory, std::size_t size) noexcept;
 
-  Country find(const IpAddress& address) const noexcept;
+  Country find_country(const IpAddress& address) const noexcept;
 
-  // When the database was built, in seconds since 1970.
-  std::uint64_t build_epoch() const noexcept { return build_epoch_; }
+  // A table knows no fields.
+  std::size_t find_field(const IpAddress&, const FieldPath&, std::span<char>) const noexcept {
+    return 0;
+  }
+
+  const DatabaseInfo& info() const noexcept { return info_; }
   std::size_t size() const noexcept { return size_; }
 
  private:
@@ -64,7 +67,7 @@ class CountryTable {
   poptrie::Trie ipv6_{};
   const std::uint64_t* countries_ = nullptr;
   std::uint32_t country_count_ = 0;
-  std::uint64_t build_epoch_ = 0;
+  DatabaseInfo info_{};
   std::size_t size_ = 0;
 };
 

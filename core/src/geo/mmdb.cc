@@ -8,26 +8,14 @@
 #include "geo/country_schema.h"
 #include "geo/country_table.h"
 #include "geo/mmdb_file.h"
+#include "geo/mmdb_image.h"
+#include "geo/owned_database.h"
 
 namespace weir {
 namespace {
 
 // How many records are looked at to find out the schema.
 constexpr std::size_t kProbedRecords = 1024;
-
-class CompiledDatabase final : public CountryDatabase {
- public:
-  explicit CompiledDatabase(CompiledCountries compiled)
-      : compiled_(std::move(compiled)),
-        table_(*CountryTable::open(compiled_.data(), compiled_.size() * sizeof(compiled_[0]))) {}
-
-  Country find(const IpAddress& address) const noexcept override { return table_.find(address); }
-  std::uint64_t build_epoch() const noexcept override { return table_.build_epoch(); }
-
- private:
-  CompiledCountries compiled_;
-  CountryTable table_;
-};
 
 // The schema of a file whose operator named no field.
 std::optional<CountrySchema> detect(const MmdbFile& file, const char* path, weir_error_t* error) {
@@ -56,8 +44,18 @@ std::optional<CountrySchema> use_field(const MmdbFile& file, const char* path,
 
 }  // namespace
 
+weir_status_t open_field_mmdb(const char* path, std::unique_ptr<Database>* database,
+                              weir_error_t* error) {
+  MmdbFile file;
+  PageVector<std::uint64_t> image;
+  weir_status_t status = file.open(path, error);
+  if (status == WEIR_OK) status = make_image(file, path, &image, error);
+  if (status == WEIR_OK) *database = std::make_unique<OwnedDatabase<MmdbImage>>(std::move(image));
+  return status;
+}
+
 weir_status_t open_country_mmdb(const char* path, const char* field,
-                                std::unique_ptr<CountryDatabase>* database, weir_error_t* error) {
+                                std::unique_ptr<Database>* database, weir_error_t* error) {
   FieldPath field_path;
   if (field != nullptr) {
     const weir_status_t status = FieldPath::parse(field, &field_path, error);
@@ -74,7 +72,7 @@ weir_status_t open_country_mmdb(const char* path, const char* field,
   CompiledCountries compiled;
   status = compile_countries(file, *schema, path, &compiled, error);
   if (status != WEIR_OK) return status;
-  *database = std::make_unique<CompiledDatabase>(std::move(compiled));
+  *database = std::make_unique<OwnedDatabase<CountryTable>>(std::move(compiled));
   return WEIR_OK;
 }
 

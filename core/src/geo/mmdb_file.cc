@@ -91,9 +91,16 @@ weir_status_t MmdbFile::open(const char* path, weir_error_t* error, PrivateCopy:
   }
   is_open_ = true;
   records_ = MmdbSection(mmdb_.data_section, mmdb_.data_section_size);
+  metadata_ = MmdbSection(mmdb_.metadata_section, mmdb_.metadata_section_size);
   tree_ = MmdbTree(mmdb_.file_content, mmdb_.metadata.node_count, mmdb_.metadata.record_size,
                    mmdb_.metadata.ip_version == 4 ? 32 : 128);
   return WEIR_OK;
+}
+
+DatabaseInfo MmdbFile::info() const noexcept {
+  DatabaseInfo info{.build_epoch = mmdb_.metadata.build_epoch, .networks = 0, .type = {}};
+  std::strncpy(info.type, mmdb_.metadata.database_type, sizeof(info.type) - 1);
+  return info;
 }
 
 std::optional<std::uint32_t> MmdbFile::find_record(const IpAddress& address) const noexcept {

@@ -12,8 +12,10 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
+#include "geo/database.h"
 #include "geo/ip_address.h"
 #include "geo/mmdb_section.h"
 #include "geo/mmdb_tree.h"
@@ -42,12 +44,19 @@ class MmdbFile {
 
   const MmdbSection& records() const noexcept { return records_; }
   const MmdbTree& tree() const noexcept { return tree_; }
-  std::uint64_t build_epoch() const noexcept { return mmdb_.metadata.build_epoch; }
+  const MmdbSection& metadata() const noexcept { return metadata_; }
+  // All of the file.
+  std::span<const std::uint8_t> bytes() const noexcept {
+    return {mmdb_.file_content, static_cast<std::size_t>(mmdb_.file_size)};
+  }
+  // Without the number of networks.
+  DatabaseInfo info() const noexcept;
 
  private:
   MMDB_s mmdb_{};
   bool is_open_ = false;
   MmdbSection records_;
+  MmdbSection metadata_;
   MmdbTree tree_;
 };
 

@@ -1,6 +1,9 @@
 #include "geo/mmdb_section.h"
 
 #include <charconv>
+#include <span>
+
+#include "relaxed.h"
 
 namespace weir {
 namespace {
@@ -10,7 +13,7 @@ constexpr unsigned kFirstExtended = 8;
 
 std::uint64_t big_endian(const std::uint8_t* bytes, std::size_t count) {
   std::uint64_t number = 0;
-  for (std::size_t i = 0; i < count; ++i) number = number << 8 | bytes[i];
+  for (std::size_t i = 0; i < count; ++i) number = number << 8 | load_relaxed(bytes[i]);
   return number;
 }
 
@@ -28,6 +31,14 @@ bool spend(std::uint32_t* budget) { return *budget != 0 && (*budget)-- != 0; }
 constexpr std::uint32_t kPointerBase[] = {0, 2048, 2048 + (1 << 19), 0};
 
 }  // namespace
+
+bool MmdbValue::is(std::string_view text) const noexcept {
+  if (type != kString || size != text.size()) return false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (static_cast<char>(load_relaxed(payload[i])) != text[i]) return false;
+  }
+  return true;
+}
 
 std::optional<std::string_view> MmdbValue::string() const noexcept {
   if (type != kString) return std::nullopt;
@@ -49,7 +60,7 @@ std::optional<MmdbSection::Step> MmdbSection::decode(std::size_t offset) const n
   const auto has = [&](std::size_t count) { return offset <= size_ && count <= size_ - offset; };
 
   if (!has(1)) return std::nullopt;
-  const std::uint8_t control = bytes_[offset++];
+  const std::uint8_t control = load_relaxed(bytes_[offset++]);
   unsigned type = control >> 5;
 
   if (type == MmdbValue::kPointer) {
@@ -63,7 +74,7 @@ std::optional<MmdbSection::Step> MmdbSection::decode(std::size_t offset) const n
 
   if (type == kExtended) {
     if (!has(1)) return std::nullopt;
-    type = 7u + bytes_[offset++];
+    type = 7u + load_relaxed(bytes_[offset++]);
     if (type < kFirstExtended || !is_known(type)) return std::nullopt;
   }
 
@@ -118,7 +129,7 @@ std::optional<MmdbValue> MmdbSection::entry(const MmdbValue& map, std::string_vi
   for (std::uint32_t i = 0; i < map.size; ++i) {
     const std::optional<Step> name = decode_following(next);
     if (!name || name->value.type != MmdbValue::kString) return std::nullopt;
-    if (name->value.string() == key) {
+    if (name->value.is(key)) {
       const std::optional<Step> found = decode_following(name->next);
       return found ? std::optional(found->value) : std::nullopt;
     }
@@ -146,13 +157,13 @@ std::optional<MmdbValue> MmdbSection::element(const MmdbValue& array, std::strin
   return found ? std::optional(found->value) : std::nullopt;
 }
 
-std::optional<MmdbValue> MmdbSection::find(std::size_t offset,
-                                           const FieldPath& path) const noexcept {
+std::optional<MmdbValue> MmdbSection::find(std::size_t offset, const FieldPath& path,
+                                           std::size_t skipped) const noexcept {
   const std::optional<Step> record = decode_following(offset);
   if (!record) return std::nullopt;
   std::optional<MmdbValue> value = record->value;
   std::uint32_t budget = kMostValues;
-  for (const std::string& part : path.parts()) {
+  for (const std::string& part : std::span(path.parts()).subspan(skipped)) {
     if (value->type == MmdbValue::kMap) {
       value = entry(*value, part, &budget);
     } else if (value->type == MmdbValue::kArray) {

@@ -9,7 +9,8 @@
 // every access is in bounds, and one search looks at no more than kMostValues values, so the worst
 // file costs a search some microseconds.
 //
-// A section does not own its bytes.
+// A section does not own its bytes. Somebody may overwrite them while they are read (relaxed.h);
+// then what is found is any value within the section.
 
 #pragma once
 
@@ -43,6 +44,9 @@ struct MmdbValue {
   std::uint32_t size;           // bytes of the payload; entries of a map; elements of an array
   const std::uint8_t* payload;  // of a map or an array: its first element
 
+  // Is it this string?
+  bool is(std::string_view text) const noexcept;
+
   // Nothing if the value is of another type.
   std::optional<std::string_view> string() const noexcept;
   std::optional<std::uint64_t> unsigned_integer() const noexcept;
@@ -59,10 +63,13 @@ class MmdbSection {
   MmdbSection(const std::uint8_t* bytes, std::size_t size) noexcept : bytes_(bytes), size_(size) {}
 
   bool is_empty() const noexcept { return size_ == 0; }
+  const std::uint8_t* bytes() const noexcept { return bytes_; }
   std::size_t size() const noexcept { return size_; }
 
-  // The field of the record at `offset`; nothing if it has none, or is broken.
-  std::optional<MmdbValue> find(std::size_t offset, const FieldPath& path) const noexcept;
+  // The field of the record at `offset`; nothing if it has none, or is broken. The first parts of
+  // the path may be skipped.
+  std::optional<MmdbValue> find(std::size_t offset, const FieldPath& path,
+                                std::size_t skipped = 0) const noexcept;
 
   // Is the record at `offset` a map, whole, and within the bounds above? Values behind pointers
   // are not looked at.

@@ -22,6 +22,8 @@
 
 #include <cstdint>
 
+#include "relaxed.h"
+
 namespace weir::poptrie {
 
 inline constexpr unsigned kDirectBits = 18;
@@ -52,11 +54,6 @@ struct Trie {
   std::uint32_t leaf_count;
 };
 
-template <class T>
-T load(const T& word) {
-  return __atomic_load_n(&word, __ATOMIC_RELAXED);
-}
-
 // How many bits of `bits` are set up to and with the one at `place`. (Shifting the rest out at the
 // top, rather than masking it, needs one instruction less.)
 inline std::uint32_t rank(std::uint64_t bits, unsigned place) {
@@ -68,17 +65,18 @@ template <class Key>
 [[gnu::always_inline]] inline Value find(const Trie& trie, Key key) {
   constexpr unsigned kKeyBits = sizeof(Key) * 8;
   std::uint32_t entry =
-      load(trie.direct[static_cast<std::uint32_t>(key >> (kKeyBits - kDirectBits))]);
+      load_relaxed(trie.direct[static_cast<std::uint32_t>(key >> (kKeyBits - kDirectBits))]);
   key <<= kDirectBits;
   for (unsigned bit = kDirectBits; entry < trie.node_count && bit < kKeyBits; bit += kStride) {
     const Node& node = trie.nodes[entry];
     const auto place = static_cast<unsigned>(key >> (kKeyBits - kStride));
-    const std::uint64_t children = load(node.children);
+    const std::uint64_t children = load_relaxed(node.children);
     if ((children >> place & 1) == 0) {
-      const std::uint32_t leaf = load(node.first_leaf) + rank(load(node.leaf_starts), place) - 1;
-      return leaf < trie.leaf_count ? load(trie.leaves[leaf]) : kBroken;
+      const std::uint32_t leaf =
+          load_relaxed(node.first_leaf) + rank(load_relaxed(node.leaf_starts), place) - 1;
+      return leaf < trie.leaf_count ? load_relaxed(trie.leaves[leaf]) : kBroken;
     }
-    entry = load(node.first_child) + rank(children, place) - 1;
+    entry = load_relaxed(node.first_child) + rank(children, place) - 1;
     key <<= kStride;
   }
   return (entry & kLeaf) != 0 ? static_cast<Value>(entry) : kBroken;
