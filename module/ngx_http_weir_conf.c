@@ -23,8 +23,6 @@ static char *ngx_http_weir_geo_dry_run(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_weir_bypass(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_weir_not_supported(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 
 
 #define NGX_HTTP_WEIR_ANYWHERE                                                \
@@ -37,13 +35,6 @@ static char *ngx_http_weir_not_supported(ngx_conf_t *cf, ngx_command_t *cmd,
     { ngx_string(name), NGX_HTTP_WEIR_ANYWHERE|args, set,                     \
       NGX_HTTP_LOC_CONF_OFFSET, offsetof(ngx_http_weir_loc_conf_t, field),    \
       words }
-
-/* Words of the contract that are not there yet must not pass in silence. */
-
-#define ngx_http_weir_later(name)                                             \
-    { ngx_string(name), NGX_HTTP_WEIR_ANYWHERE|NGX_CONF_ANY,                  \
-      ngx_http_weir_not_supported, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL }
-
 
 #define NGX_HTTP_WEIR_MAX_LOG_RATE  10000  /* lines a second */
 
@@ -83,6 +74,16 @@ ngx_command_t  ngx_http_weir_commands[] = {
       ngx_http_weir_geo_db,
       NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL },
 
+    { ngx_string("weir_geo_override"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      ngx_http_weir_geo_override,
+      NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL },
+
+    { ngx_string("weir_geo_variable"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_2MORE,
+      ngx_http_weir_geo_variable,
+      NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL },
+
     ngx_http_weir_loc("weir_limit", NGX_CONF_1MORE,
                       ngx_http_weir_limit, limits),
 
@@ -106,6 +107,9 @@ ngx_command_t  ngx_http_weir_commands[] = {
     ngx_http_weir_loc("weir_bypass", NGX_CONF_1MORE,
                       ngx_http_weir_bypass, bypass),
 
+    ngx_http_weir_loc("weir_geo_source", NGX_CONF_TAKE1,
+                      ngx_http_weir_geo_source, geo_source),
+
     ngx_http_weir_loc("weir_geo_allow", NGX_CONF_1MORE,
                       ngx_http_weir_geo_filter, filter),
 
@@ -128,10 +132,6 @@ ngx_command_t  ngx_http_weir_commands[] = {
     ngx_http_weir_loc("weir_geo_header", NGX_CONF_TAKE2,
                       ngx_http_weir_geo_header, headers),
 
-    ngx_http_weir_later("weir_geo_source"),
-    ngx_http_weir_later("weir_geo_override"),
-    ngx_http_weir_later("weir_geo_variable"),
-
       ngx_null_command
 };
 
@@ -150,6 +150,10 @@ ngx_http_weir_create_main_conf(ngx_conf_t *cf)
         || ngx_array_init(&wmcf->limits, cf->pool, 4, sizeof(void *))
            != NGX_OK
         || ngx_array_init(&wmcf->filters, cf->pool, 4, sizeof(void *))
+           != NGX_OK
+        || ngx_array_init(&wmcf->databases, cf->pool, 2, sizeof(void *))
+           != NGX_OK
+        || ngx_array_init(&wmcf->fields, cf->pool, 4, sizeof(void *))
            != NGX_OK)
     {
         return NULL;
@@ -203,6 +207,7 @@ ngx_http_weir_create_loc_conf(ngx_conf_t *cf)
     wlcf->limit_dry_run = NGX_CONF_UNSET;
     wlcf->limit_headers = NGX_CONF_UNSET_UINT;
     wlcf->bypass = NGX_CONF_UNSET_PTR;
+    wlcf->geo_source = NGX_CONF_UNSET;
     wlcf->geo_status = NGX_CONF_UNSET_UINT;
     wlcf->geo_log_level = NGX_CONF_UNSET_UINT;
     wlcf->geo_dry_run = NGX_CONF_UNSET;
@@ -238,6 +243,8 @@ ngx_http_weir_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->limit_dry_run, prev->limit_dry_run, 0);
     ngx_conf_merge_uint_value(conf->limit_headers, prev->limit_headers, 0);
     ngx_conf_merge_ptr_value(conf->bypass, prev->bypass, NULL);
+
+    ngx_conf_merge_value(conf->geo_source, prev->geo_source, NGX_DECLINED);
 
     if (conf->filter == NULL) {
         conf->filter = prev->filter;
@@ -443,15 +450,4 @@ ngx_http_weir_bypass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return ngx_http_set_predicate_slot(cf, cmd, conf);
-}
-
-
-static char *
-ngx_http_weir_not_supported(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "directive \"%V\" is not supported by this version, "
-                       "expected a configuration without it", &cmd->name);
-
-    return NGX_CONF_ERROR;
 }

@@ -1,110 +1,86 @@
 
 /*
- * The country database, allow and deny lists, and the country of a request.
+ * Which address of a request counts, its country, and lists of countries.
  */
 
 #include "ngx_http_weir_module.h"
 
 
-static ngx_int_t ngx_http_weir_geo_is_missing(ngx_str_t *file);
 static ngx_http_weir_filter_t *ngx_http_weir_new_filter(ngx_conf_t *cf);
 static ngx_int_t ngx_http_weir_geo_variable_is_used(ngx_conf_t *cf);
+static size_t ngx_http_weir_parse_address(ngx_str_t *text, u_char *address);
 
 
-/* weir_geo_db FILE [reload=off] [country=PATH.TO.FIELD] [optional]; */
+/* weir_geo_source $variable; */
 
 char *
-ngx_http_weir_geo_db(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_weir_geo_source(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_weir_main_conf_t *wmcf = conf;
+    ngx_http_weir_loc_conf_t *wlcf = conf;
 
-    char          *field;
-    ngx_str_t     *value, file;
-    ngx_uint_t     i, optional;
-    weir_error_t   error;
+    ngx_str_t  *value, name;
 
-    if (wmcf->geo_db_set) {
+    if (wlcf->geo_source != NGX_CONF_UNSET) {
         return "is duplicate";
     }
 
-    wmcf->geo_db_set = 1;
+    value = cf->args->elts;
+    name.data = value[1].data + 1;
+    name.len = value[1].len - 1;
 
-    if (ngx_http_weir_check_repeated(cf, 2) != NGX_OK) {
+    if (ngx_http_script_variables_count(&value[1]) != 1
+        || value[1].data[0] != '$')
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" in \"weir_geo_source\" is no variable, "
+                           "expected \"$variable\"", &value[1]);
         return NGX_CONF_ERROR;
+    }
+
+    ngx_http_weir_need_geo(cf, &cmd->name);
+
+    wlcf->geo_source = ngx_http_get_variable_index(cf, &name);
+
+    return wlcf->geo_source == NGX_ERROR ? NGX_CONF_ERROR : NGX_CONF_OK;
+}
+
+
+/* weir_geo_override CIDR CODE; */
+
+char *
+ngx_http_weir_geo_override(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_weir_main_conf_t *wmcf = conf;
+
+    ngx_str_t     *value;
+    weir_error_t   error;
+
+    ngx_http_weir_need_geo(cf, &cmd->name);
+
+    if (wmcf->overrides == NULL) {
+        wmcf->overrides = weir_geo_overrides_new();
+
+        if (ngx_http_weir_own(cf, wmcf->overrides,
+                              (ngx_pool_cleanup_pt) weir_geo_overrides_free)
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
     }
 
     value = cf->args->elts;
-    field = NULL;
-    optional = 0;
 
-    for (i = 2; i < cf->args->nelts; i++) {
-
-        if (ngx_strncmp(value[i].data, "country=", 8) == 0) {
-            field = (char *) value[i].data + 8;
-            continue;
-        }
-
-        if (ngx_strcmp(value[i].data, "optional") == 0) {
-            optional = 1;
-            continue;
-        }
-
-        if (ngx_strcmp(value[i].data, "reload=off") == 0) {
-            continue;
-        }
-
-        if (ngx_strncmp(value[i].data, "reload=", 7) == 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V\" is not supported by this version, "
-                               "expected \"reload=off\" (the file is read "
-                               "when nginx starts or reloads)", &value[i]);
-            return NGX_CONF_ERROR;
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameter \"%V\" of \"weir_geo_db\", "
-                           "expected \"country=PATH.TO.FIELD\", "
-                           "\"reload=off\" or \"optional\"", &value[i]);
-        return NGX_CONF_ERROR;
-    }
-
-    file = value[1];
-
-    if (ngx_conf_full_name(cf->cycle, &file, 1) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (optional && ngx_http_weir_geo_is_missing(&file)) {
-        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                           "no file \"%V\": every country is unknown (XX)",
-                           &file);
-        return NGX_CONF_OK;
-    }
-
-    if (weir_geo_open((char *) file.data, field, &wmcf->geo, &error)
+    if (weir_geo_overrides_add(wmcf->overrides, (char *) value[1].data,
+                               value[1].len, (char *) value[2].data,
+                               value[2].len, &error)
         != WEIR_OK)
     {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s", error.text);
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_http_weir_own(cf, wmcf->geo, (ngx_pool_cleanup_pt) weir_geo_close)
-        != NGX_OK)
-    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s in \"%V\"",
+                           error.text, &cmd->name);
         return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
-}
-
-
-static ngx_int_t
-ngx_http_weir_geo_is_missing(ngx_str_t *file)
-{
-    ngx_file_info_t  fi;
-
-    return ngx_file_info(file->data, &fi) == NGX_FILE_ERROR
-           && ngx_errno == NGX_ENOENT;
 }
 
 
@@ -210,7 +186,7 @@ ngx_http_weir_check_geo(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf)
     weir_country_t            unknown;
     ngx_http_weir_filter_t  **filter;
 
-    if (wmcf->geo_word.len && !wmcf->geo_db_set) {
+    if (wmcf->geo_word.len && wmcf->countries == NULL) {
         ngx_http_weir_error_at(cf, &wmcf->geo_place,
                                "\"%V\" has no country database to ask, "
                                "expected \"weir_geo_db FILE\" "
@@ -220,20 +196,20 @@ ngx_http_weir_check_geo(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf)
 
     /* A shared log format may well name it; see also weir_limit_zone. */
 
-    if (!wmcf->geo_db_set && ngx_http_weir_geo_variable_is_used(cf)) {
+    if (wmcf->countries == NULL && ngx_http_weir_geo_variable_is_used(cf)) {
         ngx_log_error(NGX_LOG_NOTICE, cf->log, 0,
                       "\"$weir_country\" or \"$weir_continent\" is used, and "
                       "without \"weir_geo_db FILE\" every public address "
                       "is \"XX\"");
     }
 
-    if (wmcf->geo) {
+    if (wmcf->countries == NULL || wmcf->countries->found) {
         return NGX_OK;
     }
 
     /* An optional database is missing: who comes from nowhere known? */
 
-    weir_geo_country(NULL, NULL, 0, &unknown);
+    weir_geo_country(NULL, NULL, NULL, 0, &unknown);
     filter = wmcf->filters.elts;
 
     for (i = 0; i < wmcf->filters.nelts; i++) {
@@ -276,31 +252,107 @@ ngx_http_weir_geo_variable_is_used(ngx_conf_t *cf)
 }
 
 
-/*
- * The country of the client.  It is looked up once, and again if realip has
- * given the connection another address since: that is another sockaddr.
- */
+/* The country of the request's address.  It is looked up once. */
 
 weir_country_t *
 ngx_http_weir_country(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx)
 {
-    void                       *addr;
-    size_t                      len;
-    struct sockaddr            *sa;
     ngx_http_weir_main_conf_t  *wmcf;
 
-    sa = r->connection->sockaddr;
+    ngx_http_weir_locate(r, ctx);
 
-    if (ctx->sockaddr == sa) {
-        return &ctx->country;
+    if (!ctx->country_set) {
+        wmcf = ngx_http_get_module_main_conf(r, ngx_http_weir_module);
+
+        weir_geo_country(wmcf->countries ? wmcf->countries->geo : NULL,
+                         wmcf->overrides, ctx->address, ctx->address_len,
+                         &ctx->country);
+        ctx->country_set = 1;
     }
 
-    ctx->sockaddr = sa;
-
-    len = ngx_http_weir_address(r->connection, &addr);
-
-    wmcf = ngx_http_get_module_main_conf(r, ngx_http_weir_module);
-    weir_geo_country(wmcf->geo, addr, len, &ctx->country);
-
     return &ctx->country;
+}
+
+
+/*
+ * Finds the address whose country is asked for: the connection's, or what the
+ * location's weir_geo_source says.  What is known of it is kept until that
+ * changes: realip gives the connection another sockaddr, and a redirect may
+ * lead to a location with another source, or change the source's value.
+ */
+
+void
+ngx_http_weir_locate(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx)
+{
+    void                       *addr;
+    ngx_str_t                   text;
+    struct sockaddr            *sa;
+    ngx_http_weir_loc_conf_t   *wlcf;
+    ngx_http_variable_value_t  *vv;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_weir_module);
+
+    sa = r->connection->sockaddr;
+    ngx_str_null(&text);
+
+    if (wlcf->geo_source != NGX_DECLINED) {
+        vv = ngx_http_get_flushed_variable(r, wlcf->geo_source);
+
+        if (vv && !vv->not_found) {
+            text.data = vv->data;
+            text.len = vv->len;
+        }
+    }
+
+    if (ctx->located
+        && ctx->sockaddr == sa
+        && ctx->source == wlcf->geo_source
+        && ctx->text.len == text.len
+        && ngx_memcmp(ctx->text.data, text.data, text.len) == 0)
+    {
+        return;
+    }
+
+    ctx->located = 1;
+    ctx->sockaddr = sa;
+    ctx->source = wlcf->geo_source;
+    ctx->text = text;
+
+    if (wlcf->geo_source == NGX_DECLINED) {
+        ctx->address_len = ngx_http_weir_address(r->connection, &addr);
+
+        if (ctx->address_len) {
+            ngx_memcpy(ctx->address, addr, ctx->address_len);
+        }
+
+    } else {
+        ctx->address_len = ngx_http_weir_parse_address(&text, ctx->address);
+    }
+
+    ctx->country_set = 0;
+    ctx->fields = NULL;
+}
+
+
+/* One address, and nothing else; returns how many bytes it has. */
+
+static size_t
+ngx_http_weir_parse_address(ngx_str_t *text, u_char *address)
+{
+    in_addr_t  inaddr;
+
+    inaddr = ngx_inet_addr(text->data, text->len);
+
+    if (inaddr != INADDR_NONE) {
+        ngx_memcpy(address, &inaddr, sizeof(in_addr_t));
+        return sizeof(in_addr_t);
+    }
+
+#if (NGX_HAVE_INET6)
+    if (ngx_inet6_addr(text->data, text->len, address) == NGX_OK) {
+        return 16;
+    }
+#endif
+
+    return 0;
 }

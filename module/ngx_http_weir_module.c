@@ -10,6 +10,7 @@
 static ngx_int_t ngx_http_weir_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_weir_add_handler(ngx_conf_t *cf,
     ngx_http_phases phase, ngx_http_handler_pt handler, ngx_uint_t first);
+static ngx_int_t ngx_http_weir_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_weir_init_process(ngx_cycle_t *cycle);
 static void ngx_http_weir_exit_process(ngx_cycle_t *cycle);
 
@@ -35,7 +36,7 @@ ngx_module_t  ngx_http_weir_module = {
     ngx_http_weir_commands,                /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_weir_init_module,             /* init module */
     ngx_http_weir_init_process,            /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -55,6 +56,7 @@ ngx_http_weir_init(ngx_conf_t *cf)
     ngx_http_weir_check_loaded(cf);
 
     if (ngx_http_weir_check_geo(cf, wmcf) != NGX_OK
+        || ngx_http_weir_open_fields(cf, wmcf) != NGX_OK
         || ngx_http_weir_init_zones(cf, wmcf) != NGX_OK
         || ngx_http_weir_init_flags(cf, wmcf) != NGX_OK)
     {
@@ -134,6 +136,23 @@ ngx_http_weir_add_handler(ngx_conf_t *cf, ngx_http_phases phase,
 }
 
 
+/* When the workers' user is known, in the master. */
+
+static ngx_int_t
+ngx_http_weir_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_weir_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_weir_module);
+
+    if (wmcf) {
+        ngx_http_weir_check_readable(cycle, wmcf);
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_weir_init_process(ngx_cycle_t *cycle)
 {
@@ -153,6 +172,7 @@ ngx_http_weir_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_weir_start_housekeeping(cycle, wmcf);
+    ngx_http_weir_start_updates(cycle, wmcf);
 
     return NGX_OK;
 }
@@ -166,6 +186,7 @@ ngx_http_weir_exit_process(ngx_cycle_t *cycle)
     wmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_weir_module);
 
     if (wmcf) {
+        ngx_http_weir_end_updates(wmcf);
         ngx_http_weir_detach_zones(wmcf);
     }
 }

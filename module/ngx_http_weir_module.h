@@ -19,6 +19,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include <pthread.h>
+
 #include <weir/weir.h>
 
 
@@ -173,15 +175,101 @@ typedef struct {
 } ngx_http_weir_filter_t;
 
 
+/*
+ * A file as it was when somebody looked at it, to see whether it has changed
+ * since.  Compared whole: no padding.
+ */
+
+typedef struct {
+    uint64_t                            found;   /* 0: there was none */
+    uint64_t                            device;
+    uint64_t                            inode;
+    uint64_t                            size;
+    uint64_t                            mtime;   /* ns */
+    uint64_t                            ctime;   /* ns */
+} ngx_http_weir_file_t;
+
+
+/* What the workers of a configuration share of a database's updates. */
+
+typedef struct {
+    ngx_http_weir_file_t                settled; /* published, or refused */
+    ngx_http_weir_file_t                logged;  /* refused: said so */
+    ngx_uint_t                          logged_set;
+    uint64_t                            updates; /* how many: published */
+    uint64_t                            failures;   /* and files refused */
+    ngx_atomic_t                        aged;    /* when it was last logged
+                                                    that it is old: s */
+} ngx_http_weir_updates_t;
+
+
+/* A worker's look-out for a new file, and the thread that reads one. */
+
+typedef struct {
+    ngx_event_t                         timer;
+    ngx_http_weir_file_t                seen;    /* at the last look */
+    ngx_http_weir_file_t                reading;
+    pthread_t                           thread;
+    ngx_uint_t                          running;
+    ngx_atomic_t                        done;    /* set by the thread, as
+                                                    what follows: */
+    weir_status_t                       status;
+    weir_geo_verdict_t                  verdict;
+    weir_error_t                        error;
+} ngx_http_weir_update_t;
+
+
+/*
+ * An .mmdb file, read when the configuration is.  If it may be updated, it
+ * stands in memory that the workers share, and the file's changes are looked
+ * for; else each worker has what the master has read.
+ */
+
+typedef struct {
+    ngx_str_t                           file;    /* full name */
+    weir_geo_kind_t                     kind;
+    char                               *country_field;  /* NULL: found out */
+    ngx_msec_t                          reload;  /* 0: never */
+    ngx_uint_t                          accept;  /* WEIR_GEO_ACCEPT bits */
+    ngx_uint_t                          optional;
+
+    weir_geo_t                         *geo;     /* NULL: there is none */
+    ngx_uint_t                          found;   /* when it was opened */
+
+    ngx_shm_t                           shm;     /* updates, and behind: */
+    void                               *memory;  /* the database */
+    size_t                              size;
+    ngx_http_weir_updates_t            *updates;
+    ngx_fd_t                            lock;    /* of who updates it */
+    ngx_http_weir_update_t              update;
+} ngx_http_weir_database_t;
+
+
+/* A variable with a field of a database. */
+
+typedef struct {
+    weir_geo_path_t                    *path;
+    ngx_str_t                           file;    /* empty: weir_geo_db's */
+    ngx_http_weir_database_t           *database;
+    ngx_str_t                           otherwise;
+    ngx_uint_t                          index;   /* among all of them */
+    ngx_http_weir_place_t               place;
+} ngx_http_weir_field_t;
+
+
 typedef struct {
     ngx_array_t                         zones;   /* ngx_http_weir_zone_t * */
     ngx_array_t                         limits;  /* ngx_http_weir_limit_t * */
     ngx_array_t                         filters; /* ngx_http_weir_filter_t * */
 
-    weir_geo_t                         *geo;     /* NULL: no database */
+    ngx_array_t                         databases;
+                                               /* ngx_http_weir_database_t * */
+    ngx_http_weir_database_t           *countries;  /* NULL: no weir_geo_db */
+    ngx_array_t                         fields;  /* ngx_http_weir_field_t * */
+    weir_geo_overrides_t               *overrides;  /* NULL: none */
+
     ngx_str_t                           geo_word;   /* the first that ... */
     ngx_http_weir_place_t               geo_place;  /* ... needs one */
-    unsigned                            geo_db_set:1;
 
     ngx_event_t                         housekeeping;
 } ngx_http_weir_main_conf_t;
@@ -206,6 +294,8 @@ typedef struct {
 
     ngx_array_t                        *bypass; /* predicates */
 
+    ngx_int_t                           geo_source; /* index of a variable; or
+                                                       NGX_DECLINED */
     ngx_http_weir_filter_t             *filter;
     ngx_uint_t                          geo_status;
     ngx_uint_t                          geo_log_level;
@@ -237,8 +327,16 @@ typedef struct {
  */
 
 typedef struct {
-    struct sockaddr                    *sockaddr;  /* whose country it is */
-    weir_country_t                      country;
+    struct sockaddr                    *sockaddr;  /* the client's, or */
+    ngx_int_t                           source;    /* weir_geo_source and */
+    ngx_str_t                           text;      /* its value, of which ... */
+    u_char                              address[16];   /* ... this is the */
+    size_t                              address_len;   /* address; 0: none */
+
+    weir_country_t                      country;   /* of the address */
+    ngx_str_t                          *fields;    /* likewise, by index; data
+                                                      NULL: not yet looked up;
+                                                      NULL: none of them */
 
     weir_verdict_t                      limit_verdict;
     ngx_str_t                          *zone;      /* that gave the verdict */
@@ -249,6 +347,8 @@ typedef struct {
     ngx_uint_t                          njudged;
     ngx_uint_t                          limit_headers;
 
+    unsigned                            located:1;  /* address is set */
+    unsigned                            country_set:1;
     unsigned                            refused:1;  /* itself, by a limit */
     unsigned                            geo_evaluated:1;
     unsigned                            geo_denied:1;
@@ -338,15 +438,41 @@ void ngx_http_weir_start_housekeeping(ngx_cycle_t *cycle,
     ngx_http_weir_main_conf_t *wmcf);
 uint64_t ngx_http_weir_seconds(void);
 
-/* ngx_http_weir_geo.c */
+/* ngx_http_weir_database.c */
 
 char *ngx_http_weir_geo_db(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_http_weir_open_fields(ngx_conf_t *cf,
+    ngx_http_weir_main_conf_t *wmcf);
+void ngx_http_weir_check_readable(ngx_cycle_t *cycle,
+    ngx_http_weir_main_conf_t *wmcf);
+void ngx_http_weir_log_age(ngx_http_weir_database_t *database,
+    ngx_log_t *log);
+void ngx_http_weir_look_at_file(ngx_http_weir_database_t *database,
+    ngx_http_weir_file_t *file);
+
+/* ngx_http_weir_update.c */
+
+void ngx_http_weir_start_updates(ngx_cycle_t *cycle,
+    ngx_http_weir_main_conf_t *wmcf);
+void ngx_http_weir_end_updates(ngx_http_weir_main_conf_t *wmcf);
+
+/* ngx_http_weir_field.c */
+
+char *ngx_http_weir_geo_variable(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* ngx_http_weir_geo.c */
+
+char *ngx_http_weir_geo_source(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_weir_geo_override(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_weir_geo_filter(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 void ngx_http_weir_need_geo(ngx_conf_t *cf, ngx_str_t *word);
 ngx_int_t ngx_http_weir_check_geo(ngx_conf_t *cf,
     ngx_http_weir_main_conf_t *wmcf);
 weir_country_t *ngx_http_weir_country(ngx_http_request_t *r,
     ngx_http_weir_ctx_t *ctx);
+void ngx_http_weir_locate(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx);
 
 /* ngx_http_weir_key.c */
 

@@ -17,6 +17,8 @@ static ngx_int_t ngx_http_weir_remaining_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_weir_retry_after_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_weir_epoch_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_weir_client_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
@@ -48,6 +50,9 @@ static ngx_http_variable_t  ngx_http_weir_variables[] = {
 
     { ngx_string("weir_retry_after"), NULL,
       ngx_http_weir_retry_after_variable,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("weir_geo_epoch"), NULL, ngx_http_weir_epoch_variable,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("weir_client"), NULL, ngx_http_weir_client_variable,
@@ -233,6 +238,32 @@ ngx_http_weir_retry_after_variable(ngx_http_request_t *r,
     }
 
     return ngx_http_weir_number_variable(r, v, ctx->retry_after);
+}
+
+
+/* Of the country database that is in use at the moment. */
+
+static ngx_int_t
+ngx_http_weir_epoch_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    weir_geo_info_t             info;
+    ngx_http_weir_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_weir_module);
+
+    info.build_epoch = 0;
+
+    if (wmcf->countries && wmcf->countries->geo) {
+        weir_geo_get_info(wmcf->countries->geo, &info);
+    }
+
+    if (info.build_epoch == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    return ngx_http_weir_number_variable(r, v, info.build_epoch);
 }
 
 

@@ -266,4 +266,4 @@ def check(example, nginx):
          "-e", "stderr", "-g", f"pid {nginx.dir}/nginx.pid;"],
         capture_output=True, text=True, check=False,
         timeout=server.DEADLINE)
-    return done.returncode, done.stderr
+    return done.returncode, server.without_age(done.stderr)

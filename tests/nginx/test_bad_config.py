@@ -14,7 +14,6 @@ DB = "weir_geo_db @maxmind@;\n"
 ZONE = "weir_limit_zone $binary_remote_addr zone=one:1m rate=1r/s;\n"
 USE = "server { weir_limit zone=one burst=5 nodelay; }"
 EXPECTED = "expected|must be|must have"
-UNSUPPORTED = "not supported"
 
 RATES = ["0r/s", "10x", "10r", "r/s", "10r/", "10r/x", "10r/sec", "-1r/s",
          "1.5r/s", "10r/0s", "10r/31d", "2000000r/s", "99999999999r/s", "",
@@ -36,7 +35,10 @@ DATABASES = [
     ("weir_geo_db @maxmind@ country=no.such.field;", "no.such.field", "field|path|found"),
     ("weir_geo_db @maxmind@ country=;", "(country=)?", ""),
     ("weir_geo_db @maxmind@ colour=red;", "colour=red", EXPECTED),
-    ("weir_geo_db @maxmind@ reload=;", "(reload=)?", EXPECTED),
+    *((f"weir_geo_db @maxmind@ {word};", word, EXPECTED) for word in (
+        "reload=", "reload=never", "reload=0", "reload=99ms", "reload=2d", "reload=-1s",
+        "accept=", "accept=newer", "accept=older,", "accept=older,older")),
+    ("weir_geo_db @maxmind@ accept=older accept=type;", "accept=type", "twice|more than once"),
     (DB + DB, "weir_geo_db", "duplicate"),
     ("weir_geo_db;", "weir_geo_db", "arguments"),
     ("server { weir_geo_db @maxmind@; }", "weir_geo_db", "not allowed here"),
@@ -245,13 +247,58 @@ BYPASSES = [
                           ("$arg_a on", "on"))),
 ]
 
-NOT_SUPPORTED = [
-    *((f"{words};", words.split()[0], UNSUPPORTED) for words in (
-        "weir_geo_source $arg_address", "weir_geo_override 10.0.0.0/8 KR",
-        "weir_geo_variable $city city.names.en")),
+SOURCES = [
+    *((DB + f"server {{ location / {{\nweir_geo_source {words}; #<\n}} }}", word, phrase)
+      for words, word, phrase in (
+          ("arg_address", "arg_address", EXPECTED), ("off", "off", EXPECTED),
+          ("$arg_a$arg_b", r"\$arg_a\$arg_b", EXPECTED),
+          ("a$arg_a", r"a\$arg_a", EXPECTED), ("192.0.2.1", "192.0.2.1", EXPECTED),
+          ("$arg_a $arg_b", "weir_geo_source", "arguments"),
+          ("$arg_a; weir_geo_source $arg_b", "weir_geo_source", "duplicate"))),
     ("server { location / {\nweir_geo_source $arg_address; #<\n} }",
-     "weir_geo_source", UNSUPPORTED),
-    ("weir_geo_db @maxmind@ reload=30s;", "reload=30s|reload", UNSUPPORTED),
+     "weir_geo_source", "no country database.*expected"),
+]
+
+OVERRIDES = [
+    *((DB + f"weir_geo_override {words};", word, phrase) for words, word, phrase in (
+        ("10.0.0.0/33 KR", "10.0.0.0/33", EXPECTED),
+        ("10.0.0.1/8 KR", "10.0.0.1/8", EXPECTED),
+        ("10.0.0.0/ KR", "10.0.0.0/", EXPECTED), ("10.0.0.0/8x KR", "10.0.0.0/8x", EXPECTED),
+        ("10.0.0 KR", "10.0.0", EXPECTED), ("::1/129 KR", "::1/129", EXPECTED),
+        ("2001:db8::1/32 KR", "2001:db8::1/32", EXPECTED), ("here KR", "here", EXPECTED),
+        ("::ffff:10.0.0.0/90 KR", "::ffff:10.0.0.0/90", EXPECTED),
+        ("10.0.0.0/8 kr", "kr", EXPECTED), ("10.0.0.0/8 AA", "AA", EXPECTED),
+        ("10.0.0.0/8 EU", "EU", EXPECTED), ("10.0.0.0/8 private", "private", EXPECTED),
+        ("10.0.0.0/8", "weir_geo_override", "arguments"),
+        ("10.0.0.0/8 KR DE", "weir_geo_override", "arguments"),
+        ("10.0.0.0/8 KR; weir_geo_override ::ffff:10.0.0.0/104 DE",
+         "::ffff:10.0.0.0/104", "given twice.*expected"))),
+    ("weir_geo_override 10.0.0.0/8 KR;", "weir_geo_override",
+     "no country database.*expected"),
+    (DB + "server { weir_geo_override 10.0.0.0/8 KR; }", "weir_geo_override",
+     "not allowed here"),
+]
+
+VARIABLES = [
+    *((DB + f"weir_geo_variable {words};", word, phrase) for words, word, phrase in (
+        ("city city.names.en", "city", EXPECTED), ("$ city.names.en", r"\$", EXPECTED),
+        ("$city city..en", "city..en", EXPECTED), ("$city ''", "", EXPECTED),
+        ("$city city.names.en colour=red", "colour=red", EXPECTED),
+        ("$city city.names.en db=", "db=", EXPECTED),
+        ("$city city.names.en default=- default=x", "default=x", "twice|more than once"),
+        ("$city", "weir_geo_variable", "arguments"),
+        ("$city city.names.en db=/nonexistent/x.mmdb", "/nonexistent/x.mmdb",
+         "No such file"),
+        ("$city city.names.en db=@files@/half.mmdb", "@files@/half.mmdb", "truncated"),
+        ("$weir_country city.names.en", "weir_country", "duplicate"),
+        ("$remote_addr city.names.en", "remote_addr", "duplicate"),
+        ("$city a.b; weir_geo_variable $city c.d", "city", "duplicate"))),
+    (DB + "map $uri $city { default 1; }\nweir_geo_variable $city city.names.en;",
+     r"\$city", "defined already.*expected"),
+    ("weir_geo_variable $city city.names.en;", "weir_geo_variable",
+     "no country database.*expected"),
+    (DB + "server { weir_geo_variable $city city.names.en; }", "weir_geo_variable",
+     "not allowed here"),
 ]
 
 CASES = [("database", *case) for case in DATABASES] + \
@@ -261,7 +308,9 @@ CASES = [("database", *case) for case in DATABASES] + \
     [("geo", *case) for case in GEO] + \
     [("window", *case) for case in WINDOWS] + \
     [("bypass", *case) for case in BYPASSES] + \
-    [("unsupported", *case) for case in NOT_SUPPORTED]
+    [("source", *case) for case in SOURCES] + \
+    [("override", *case) for case in OVERRIDES] + \
+    [("variable", *case) for case in VARIABLES]
 
 
 @pytest.fixture(scope="session")
@@ -377,6 +426,18 @@ GOOD = {
     "off": ZONE + "weir_limit off; server { weir_limit off; }",
     "a path to the country": "weir_geo_db @maxmind@ country=country.iso_code"
                              " reload=off optional;",
+    "everything about updates": "weir_geo_db @maxmind@ reload=100ms"
+                                " accept=older,smaller,type;",
+    "overrides of all kinds": DB + "".join(
+        f"weir_geo_override {words};" for words in (
+            "10.0.0.0/8 KR", "10.0.0.0/9 DE", "192.0.2.1 XX", "192.0.2.0/24 ZZ",
+            "2001:db8::/32 UK", "::1 XK", "0.0.0.0/0 US", "::/0 US")),
+    "variables of two databases": DB + "weir_geo_variable $city city.names.en default=-;"
+                                  "weir_geo_variable $asn asn db=@fixtures@/no-country.mmdb;"
+                                  "weir_geo_variable $built metadata.build_epoch;",
+    "a source at every level": DB + "weir_geo_source $arg_a; server {"
+                               " weir_geo_source $http_x; location / {"
+                               " weir_geo_source $remote_addr; } }",
     "quotas for two zones": DB + zone_with("rate=100000r/s", "fast:1m")
                             + zone_with("rate=1r/d", "slow:1m") + "server {"
                             " weir_limit zone=fast; weir_limit zone=slow burst=100"
