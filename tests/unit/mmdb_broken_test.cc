@@ -173,7 +173,14 @@ TEST(BrokenMmdb, TreeThatDoesNotFitIsAnError) {
   for (const std::uint32_t nodes : {1000u, 0x2aaaaaabu, 0x2aaaaaaau, 0xffffffffu}) {
     MmdbFileBytes file;
     file.node_count = nodes;
-    EXPECT_TRUE(contains(refusal(directory.write("a.mmdb", file.bytes())), "truncated")) << nodes;
+    for (const unsigned record_bits : {24u, 28u, 32u}) {
+      file.record_bits = record_bits;
+      for (const unsigned ip_version : {4u, 6u}) {
+        file.ip_version = ip_version;
+        EXPECT_TRUE(contains(refusal(directory.write("a.mmdb", file.bytes())), "truncated"))
+            << nodes << " of " << record_bits;
+      }
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 // What the tests of .mmdb files share: a private directory for the files they make, the fixtures,
-// and a small writer for files that no proper writer would write.
+// and short ways to open a database and to ask it.
 
 #pragma once
 
@@ -15,6 +15,7 @@
 
 #include "geo/database.h"
 #include "geo/mmdb.h"
+#include "support/mmdb_writer.h"
 
 namespace weir::testing {
 
@@ -84,67 +85,5 @@ inline std::string look_up(const std::unique_ptr<Database>& database,
                            const std::string& client) {
   return database == nullptr ? "no database" : text(country_of(database.get(), address(client)));
 }
-
-// Values as they are written in a file.
-
-inline std::string mmdb_string(const std::string& value) {  // shorter than 29
-  return static_cast<char>(0x40 | value.size()) + value;
-}
-inline std::string mmdb_map(unsigned entries) {  // fewer than 29; keys and values follow
-  return {static_cast<char>(0xe0 | entries)};
-}
-inline std::string mmdb_array(unsigned elements) {  // fewer than 29
-  return {static_cast<char>(elements), '\x04'};
-}
-inline std::string mmdb_pointer(std::uint32_t target) {
-  return {'\x38', static_cast<char>(target >> 24), static_cast<char>(target >> 16),
-          static_cast<char>(target >> 8), static_cast<char>(target)};
-}
-inline std::string mmdb_uint16(unsigned value) {
-  return {'\xa2', static_cast<char>(value >> 8), static_cast<char>(value)};
-}
-inline std::string mmdb_uint32(std::uint32_t value) {
-  return {'\xc4', static_cast<char>(value >> 24), static_cast<char>(value >> 16),
-          static_cast<char>(value >> 8), static_cast<char>(value)};
-}
-inline std::string mmdb_uint64(std::uint32_t value) {  // written in four bytes
-  return {'\x04', '\x02', static_cast<char>(value >> 24), static_cast<char>(value >> 16),
-          static_cast<char>(value >> 8), static_cast<char>(value)};
-}
-inline std::string repeat(const std::string& part, std::size_t times) {
-  std::string result;
-  for (std::size_t i = 0; i < times; ++i) result += part;
-  return result;
-}
-
-// A file with one node, of IPv4, whose two records are `left` and `right`: 0 is the node itself,
-// 1 is nothing, 17 is the value at the start of `data`.
-struct MmdbFileBytes {
-  std::uint32_t left = 17;
-  std::uint32_t right = 17;
-  std::string data = mmdb_map(1) + mmdb_string("country_code") + mmdb_string("DE");
-  std::uint32_t node_count = 1;
-  std::string languages = mmdb_array(1) + mmdb_string("en");
-  std::string description = mmdb_map(1) + mmdb_string("en") + mmdb_string("a test");
-  std::string type = "test";
-  std::uint32_t build_epoch = 7;
-  std::string more_metadata;  // one more key and its value
-
-  std::string bytes() const {
-    const auto record = [](std::uint32_t value) {
-      return std::string{static_cast<char>(value >> 16), static_cast<char>(value >> 8),
-                         static_cast<char>(value)};
-    };
-    return record(left) + record(right) + std::string(16, '\0') + data + "\xab\xcd\xefMaxMind.com" +
-           mmdb_map(more_metadata.empty() ? 9 : 10) + more_metadata +
-           mmdb_string("binary_format_major_version") + mmdb_uint16(2) +
-           mmdb_string("binary_format_minor_version") + mmdb_uint16(0) +
-           mmdb_string("build_epoch") + mmdb_uint64(build_epoch) +
-           mmdb_string("database_type") + mmdb_string(type) + mmdb_string("description") +
-           description + mmdb_string("ip_version") + mmdb_uint16(4) + mmdb_string("languages") +
-           languages + mmdb_string("node_count") + mmdb_uint32(node_count) +
-           mmdb_string("record_size") + mmdb_uint16(24);
-  }
-};
 
 }  // namespace weir::testing
