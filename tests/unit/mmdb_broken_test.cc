@@ -195,6 +195,35 @@ TEST(BrokenMmdb, TreeThatLeadsBackToItselfIsAnError) {
   EXPECT_TRUE(contains(refusal(directory.write("b.mmdb", file.bytes())), "no country field"));
 }
 
+TEST(BrokenMmdb, TreeThatWouldTakeUpTooMuchMemoryIsAnError) {
+  // Layers of nodes, each with two nodes of the next one or the one after it below, and at the end
+  // the IPv4 part: every node stands at many depths, and is many nodes of a poptrie at each. 73 KB
+  // would come to half a gigabyte.
+  constexpr std::uint32_t kLayers = 90, kWidth = 100, kNodes = 1 + kLayers * kWidth + 96;
+  MmdbFileBytes file;
+  file.ip_version = 6;
+  file.node_count = kNodes;
+  file.left = kNodes - 96;  // 96 bits of 0
+  file.right = 1;
+  const auto node = [](std::uint32_t layer, std::uint32_t i) {
+    return layer < kLayers ? 1 + layer * kWidth + i % kWidth : kNodes - 1;
+  };
+  for (std::uint32_t layer = 0; layer < kLayers; ++layer) {
+    for (std::uint32_t i = 0; i < kWidth; ++i) {
+      const std::uint32_t step = i % 3 == 0 ? 2 : 1;
+      file.more_nodes.push_back({node(layer + 1, 2 * i), node(layer + step, 2 * i + 1)});
+    }
+  }
+  for (std::uint32_t i = kNodes - 96; i < kNodes - 1; ++i)
+    file.more_nodes.push_back({i + 1, kNodes});
+  file.more_nodes.push_back({kNodes, kNodes + 16});
+  const TemporaryDirectory directory;
+  const std::string path = directory.write("a.mmdb", file.bytes());
+  const std::string why = refusal(path);
+  EXPECT_TRUE(contains(why, '"' + path + "\" is a broken .mmdb file")) << why;
+  EXPECT_TRUE(contains(why, "its tree is too large")) << why;
+}
+
 TEST(BrokenMmdb, LeafOutsideOfTheRecordsIsAnError) {
   const TemporaryDirectory directory;
   for (const std::uint32_t leaf : {2u, 16u, 5000u, 0xffffffu}) {  // 2..16: in the separator

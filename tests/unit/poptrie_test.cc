@@ -203,8 +203,8 @@ TEST(Poptrie, AliasesOfOnePartAreRedirectedEach) {
   EXPECT_EQ(find6(built, Wide{0x2003} << 112), 0);
 }
 
-TEST(Poptrie, NodesThatManyPathsReachAreBuiltOnce) {
-  // 100 nodes, each with both records to the next: 2^100 paths.
+// 100 nodes, each with both records to the next: 2^100 paths.
+TreeWriter many_paths() {
   TreeWriter writer(128);
   std::uint32_t node = 0;
   for (int i = 0; i < 100; ++i) {
@@ -213,6 +213,11 @@ TEST(Poptrie, NodesThatManyPathsReachAreBuiltOnce) {
     node = next;
   }
   writer.record(node, 1) = TreeWriter::kValues + 4;
+  return writer;
+}
+
+TEST(Poptrie, NodesThatManyPathsReachAreBuiltOnce) {
+  TreeWriter writer = many_paths();
   const Built built = must_build(writer, 128);
   EXPECT_EQ(find6(built, 0), 0);
   EXPECT_EQ(find6(built, ~Wide{0}), 4);
@@ -258,6 +263,21 @@ TEST(Poptrie, ATreeOfTooManyNodesIsAnError) {
   TreeWriter writer(32);
   for (std::uint32_t i = 0; i < 100; ++i) writer.set(i << 20, 32, TreeWriter::kValues + i % 7 + 1);
   Builder builder(writer.tree(), 32, std::nullopt, itself, 50);
+  EXPECT_FALSE(builder.build(0));
+  EXPECT_NE(builder.problem().find("too large"), std::string::npos);
+}
+
+TEST(Poptrie, AFewNodesThatAreStoredInTooManyPlacesAreAnError) {
+  TreeWriter writer = many_paths();
+  Builder builder(writer.tree(), 128, std::nullopt, itself, 500);
+  EXPECT_FALSE(builder.build(0));
+  EXPECT_NE(builder.problem().find("too large"), std::string::npos);
+}
+
+TEST(Poptrie, TooManyLeavesAreAnError) {
+  TreeWriter writer(32);
+  for (std::uint32_t i = 0; i < 100 * 64; ++i) writer.set(i << 8, 24, TreeWriter::kValues + i % 2);
+  Builder builder(writer.tree(), 32, std::nullopt, itself, 300);
   EXPECT_FALSE(builder.build(0));
   EXPECT_NE(builder.problem().find("too large"), std::string::npos);
 }

@@ -147,9 +147,7 @@ std::optional<Builder::Compiled> Builder::join(const std::array<Compiled, kPlace
       last = part.value;
     }
   }
-  // Each node that is compiled stores at most a stride of nodes and leaves.
-  if (built_.nodes.size() >= kLeaf || built_.leaves.size() >= UINT32_MAX)
-    return fail("its tree is too large");
+  if (stored() > most_nodes_) return fail("its tree is too large");
   return joined;
 }
 

@@ -42,7 +42,9 @@ class Builder {
   // The value of a place in the data section; nothing if it has none, which is an error.
   using ValueOf = std::function<std::optional<Value>(std::uint32_t place)>;
 
-  // `address_bits` are those that are left below `root`. `most_nodes` bounds memory and time.
+  // `address_bits` are those that are left below `root`. `most_nodes` bounds time, as nodes that
+  // are compiled, and memory, as nodes that are stored, with the leaves (a file may lead to one
+  // node from 64 places, and have all of them at 96 depths).
   Builder(const MmdbTree& tree, unsigned address_bits, std::optional<std::uint32_t> redirect,
           ValueOf value_of, std::uint32_t most_nodes);
 
@@ -81,6 +83,10 @@ class Builder {
 
   bool is_followed(std::uint32_t record) const {
     return tree_.is_node(record) && record != redirect_;
+  }
+  // In nodes, and what leaves take up as much memory as a node.
+  std::size_t stored() const {
+    return built_.nodes.size() + built_.leaves.size() / (sizeof(Node) / sizeof(Value));
   }
   std::nullopt_t fail(const char* problem) {
     if (problem_.empty()) problem_ = problem;
