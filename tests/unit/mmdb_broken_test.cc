@@ -254,6 +254,31 @@ TEST(BrokenMmdb, RecordThatClaimsMillionsOfEntriesIsNoCountry) {
   EXPECT_TRUE(contains(refusal(directory.write("a.mmdb", file.bytes())), "no country field"));
 }
 
+TEST(BrokenMmdb, RecordsThatShareTooManyValuesAreAnError) {
+  // 512 records, each a pointer to the same large map without a country: 8 million values in 65 KB.
+  constexpr std::uint32_t kLeaves = 512, kNodes = kLeaves - 1;
+  MmdbFileBytes file;
+  const std::uint32_t first = static_cast<std::uint32_t>(file.data.size());
+  const std::uint32_t map = first + kLeaves * 5;
+  file.data += repeat(mmdb_pointer(map), kLeaves) + std::string("\xfe\xff\xff", 3) +
+               repeat(mmdb_string("") + mmdb_array(0), 16'000);
+  file.node_count = kNodes;
+  // A heap's numbers: below node i are 2i + 1 and 2i + 2, and those beyond the nodes are leaves.
+  const auto record = [&](std::uint32_t i) {
+    const std::uint32_t place = i == kNodes ? 0 : first + (i - kNodes) * 5;
+    return i < kNodes ? i : kNodes + 16 + place;
+  };
+  file.left = record(1);
+  file.right = record(2);
+  for (std::uint32_t i = 1; i < kNodes; ++i)
+    file.more_nodes.push_back({record(2 * i + 1), record(2 * i + 2)});
+  const TemporaryDirectory directory;
+  const std::string path = directory.write("a.mmdb", file.bytes());
+  const std::string why = refusal(path, WEIR_INVALID, "country_code");
+  EXPECT_TRUE(contains(why, '"' + path + "\" is a broken .mmdb file")) << why;
+  EXPECT_TRUE(contains(why, "share too many values")) << why;
+}
+
 TEST(PrivateCopy, IsInMemoryAndCannotBeWritten) {
   PrivateCopy copy;
   ASSERT_EQ(WEIR_OK, copy.make(fixture("maxmind").c_str(), nullptr));

@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -18,16 +19,23 @@ using poptrie::Value;
 // Of one family; the largest databases have some 200,000. These take up 100 MB.
 constexpr std::uint32_t kMostNodes = 1u << 22;
 
+// How many values may be looked at to read all records: so many, and more for each byte of the
+// data. Records share values, but in a country database they come to less than one a byte.
+constexpr std::uint64_t kMostValues = 1u << 22;
+constexpr std::uint64_t kMostValuesPerByte = 16;
+
 // The countries of a database, numbered as they are met.
 class Countries {
  public:
   Countries(const MmdbSection& records, const CountrySchema& schema)
-      : records_(records), schema_(schema) {
+      : records_(records),
+        schema_(schema),
+        most_values_(kMostValues + kMostValuesPerByte * records.size()) {
     number(pack(kUnknownCountry));
   }
 
-  // Of a network, whose record is at a place; nothing if it is beyond the section, or if there are
-  // too many.
+  // Of a network, whose record is at a place; nothing if it is beyond the section, if there are too
+  // many, or if records take too long to read.
   std::optional<Value> of_network(std::uint32_t place) {
     const std::optional<Value> value = at(place);
     known_networks_ += value && *value != 0;
@@ -37,12 +45,15 @@ class Countries {
   std::uint64_t known_networks() const { return known_networks_; }
   const std::vector<std::uint64_t>& packed() const { return packed_; }
 
+  // Do records share so many values that reading all of them would take too long?
+  bool is_tangled() const { return values_ > most_values_; }
+
  private:
   std::optional<Value> at(std::uint32_t place) {
     const auto [known, is_new] = by_place_.try_emplace(place, Value{0});
     if (!is_new) return known->second;
-    if (place >= records_.size()) return std::nullopt;
-    const std::optional<Value> value = number(pack(schema_.read(records_, place)));
+    if (place >= records_.size() || is_tangled()) return std::nullopt;
+    const std::optional<Value> value = number(pack(schema_.read(records_, place, &values_)));
     if (value) known->second = *value;
     return value;
   }
@@ -58,6 +69,8 @@ class Countries {
 
   const MmdbSection& records_;
   const CountrySchema& schema_;
+  std::uint64_t most_values_;
+  std::uint64_t values_ = 0;  // looked at so far
   std::vector<std::uint64_t> packed_;
   std::unordered_map<std::uint64_t, Value> by_country_;
   std::unordered_map<std::uint32_t, Value> by_place_;
@@ -113,8 +126,10 @@ weir_status_t compile_countries(const MmdbFile& file, const CountrySchema& schem
     poptrie::Builder builder(tree, bits, redirect, value_of, kMostNodes);
     std::optional<Built> built = builder.build(root);
     if (!built) {
+      const std::string problem =
+          countries.is_tangled() ? "its records share too many values" : builder.problem();
       set_error(error, "%s is a broken .mmdb file: %s",
-                QuotedWord(path, QuotedWord::kLongest).c_str(), builder.problem().c_str());
+                QuotedWord(path, QuotedWord::kLongest).c_str(), problem.c_str());
     }
     return built;
   };

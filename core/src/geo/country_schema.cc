@@ -6,9 +6,9 @@ namespace weir {
 namespace {
 
 // The text at this place of the record; empty if there is none.
-std::string_view read_text(const MmdbSection& section, std::size_t record,
-                           const FieldPath& path) noexcept {
-  const std::optional<MmdbValue> value = section.find(record, path);
+std::string_view read_text(const MmdbSection& section, std::size_t record, const FieldPath& path,
+                           std::uint64_t* looked_at = nullptr) noexcept {
+  const std::optional<MmdbValue> value = section.find(record, path, looked_at);
   return value ? value->string().value_or("") : "";
 }
 
@@ -70,19 +70,20 @@ std::optional<CountrySchema> CountrySchema::detect(const MmdbSection& section,
   return best;
 }
 
-Country CountrySchema::read(const MmdbSection& section, std::size_t record) const noexcept {
+Country CountrySchema::read(const MmdbSection& section, std::size_t record,
+                            std::uint64_t* looked_at) const noexcept {
   for (const Source& source : sources_) {
-    const std::string_view code = read_text(section, record, source.code);
+    const std::string_view code = read_text(section, record, source.code, looked_at);
     if (code.empty()) continue;
     const Country* known = find_country(code);
     if (known == nullptr) return kUnknownCountry;
     Country country = *known;
     if (source.in_eu) {
-      const std::optional<MmdbValue> flag = section.find(record, *source.in_eu);
+      const std::optional<MmdbValue> flag = section.find(record, *source.in_eu, looked_at);
       country.in_eu = flag && flag->boolean().value_or(false) ? 1 : 0;
     }
     if (continent_) {
-      const std::string_view continent = read_text(section, record, *continent_);
+      const std::string_view continent = read_text(section, record, *continent_, looked_at);
       if (is_continent(continent)) continent.copy(country.continent, 2);
     }
     return country;

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -37,8 +38,10 @@ class CountrySchema {
   // Has any of the records two upper-case letters there?
   bool fits_any(const MmdbSection& section, std::span<const std::uint32_t> records) const;
 
-  // Unknown, if the record is broken, has no code, or has one that is no country's.
-  Country read(const MmdbSection& section, std::size_t record) const noexcept;
+  // Unknown, if the record is broken, has no code, or has one that is no country's. `looked_at` is
+  // that of MmdbSection::find.
+  Country read(const MmdbSection& section, std::size_t record,
+               std::uint64_t* looked_at = nullptr) const noexcept;
 
  private:
   // A field with a code, and the one that says whether this country is a member.

@@ -101,7 +101,7 @@ std::size_t MmdbImage::find_field(const IpAddress& address, const FieldPath& pat
                                   std::span<char> text) const noexcept {
   std::optional<MmdbValue> value;
   if (path.parts().front() == kMetadata) {
-    value = metadata_.find(0, path, 1);
+    value = metadata_.find(0, std::span(path.parts()).subspan(1));
   } else if (const auto record = find_record(address)) {
     value = records_.find(*record, path);
   }

@@ -1,7 +1,6 @@
 #include "geo/mmdb_section.h"
 
 #include <charconv>
-#include <span>
 
 #include "relaxed.h"
 
@@ -158,16 +157,29 @@ std::optional<MmdbValue> MmdbSection::element(const MmdbValue& array, std::strin
 }
 
 std::optional<MmdbValue> MmdbSection::find(std::size_t offset, const FieldPath& path,
-                                           std::size_t skipped) const noexcept {
+                                           std::uint64_t* looked_at) const noexcept {
+  return find(offset, path.parts(), looked_at);
+}
+
+std::optional<MmdbValue> MmdbSection::find(std::size_t offset, std::span<const std::string> parts,
+                                           std::uint64_t* looked_at) const noexcept {
+  std::uint32_t budget = kMostValues;
+  const std::optional<MmdbValue> value = find_within(offset, parts, &budget);
+  if (looked_at != nullptr) *looked_at += kMostValues - budget;
+  return value;
+}
+
+std::optional<MmdbValue> MmdbSection::find_within(std::size_t offset,
+                                                  std::span<const std::string> parts,
+                                                  std::uint32_t* budget) const noexcept {
   const std::optional<Step> record = decode_following(offset);
   if (!record) return std::nullopt;
   std::optional<MmdbValue> value = record->value;
-  std::uint32_t budget = kMostValues;
-  for (const std::string& part : std::span(path.parts()).subspan(skipped)) {
+  for (const std::string& part : parts) {
     if (value->type == MmdbValue::kMap) {
-      value = entry(*value, part, &budget);
+      value = entry(*value, part, budget);
     } else if (value->type == MmdbValue::kArray) {
-      value = element(*value, part, &budget);
+      value = element(*value, part, budget);
     } else {
       return std::nullopt;
     }

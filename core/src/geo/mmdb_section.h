@@ -17,6 +17,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include "geo/field_path.h"
@@ -66,10 +68,12 @@ class MmdbSection {
   const std::uint8_t* bytes() const noexcept { return bytes_; }
   std::size_t size() const noexcept { return size_; }
 
-  // The field of the record at `offset`; nothing if it has none, or is broken. The first parts of
-  // the path may be skipped.
+  // The field of the record at `offset`; nothing if it has none, or is broken. The number of values
+  // that were looked at is added to `looked_at`, for who reads many records and wants a bound.
   std::optional<MmdbValue> find(std::size_t offset, const FieldPath& path,
-                                std::size_t skipped = 0) const noexcept;
+                                std::uint64_t* looked_at = nullptr) const noexcept;
+  std::optional<MmdbValue> find(std::size_t offset, std::span<const std::string> parts,
+                                std::uint64_t* looked_at = nullptr) const noexcept;
 
   // Is the record at `offset` a map, whole, and within the bounds above? Values behind pointers
   // are not looked at.
@@ -85,6 +89,8 @@ class MmdbSection {
     std::size_t next;
   };
 
+  std::optional<MmdbValue> find_within(std::size_t offset, std::span<const std::string> parts,
+                                       std::uint32_t* budget) const noexcept;
   std::optional<Step> decode(std::size_t offset) const noexcept;
   std::optional<Step> decode_following(std::size_t offset) const noexcept;
   std::optional<std::size_t> end_of(std::size_t offset, unsigned depth,
