@@ -234,6 +234,19 @@ TEST(BrokenMmdb, LeafOutsideOfTheRecordsIsAnError) {
   }
 }
 
+TEST(BrokenMmdb, LeafInTheVeryLastBytesIsAnError) {
+  // libmaxminddb takes the last 16 bytes for ones beyond the records.
+  MmdbFileBytes file;
+  const std::string record = mmdb_map(1) + mmdb_pointer(1) + mmdb_string("KR");
+  file.left = 17 + static_cast<std::uint32_t>(file.bytes().size() - 6 - 16);
+  const TemporaryDirectory directory;
+  const std::string too_close = file.bytes() + record + std::string(16 - record.size(), '\0');
+  EXPECT_TRUE(contains(refusal(directory.write("a.mmdb", too_close)), "beyond its data"));
+  const auto database = testing::open(directory.write("b.mmdb", too_close + '\0'));
+  EXPECT_EQ("KR AS 0", look_up(database, "1.2.3.4"));
+  EXPECT_EQ("DE EU 1", look_up(database, "200.2.3.4"));
+}
+
 TEST(BrokenMmdb, RecordThatPointsToItselfIsNoCountry) {
   const TemporaryDirectory directory;
   for (const std::string& loop :

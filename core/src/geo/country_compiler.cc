@@ -52,7 +52,9 @@ class Countries {
   std::optional<Value> at(std::uint32_t place) {
     const auto [known, is_new] = by_place_.try_emplace(place, Value{0});
     if (!is_new) return known->second;
-    if (place >= records_.size() || is_tangled()) return std::nullopt;
+    // libmaxminddb counts the separator in, and finds nothing in the last 16 bytes.
+    if (std::uint64_t{place} + MmdbTree::kSeparator >= records_.size()) return std::nullopt;
+    if (is_tangled()) return std::nullopt;
     const std::optional<Value> value = number(pack(schema_.read(records_, place, &values_)));
     if (value) known->second = *value;
     return value;
