@@ -5,10 +5,10 @@
 #   ./test.sh              everything that is quick (minutes)
 #   ./test.sh -R REGEX     only the tests with such names; see "ctest -N"
 #   ./test.sh --all        that, and what is longer (under an hour): clang,
-#                          sanitizers, long property and model runs, mutants,
-#                          nginx from source, Debian 13, headers as another
-#                          parser reads them, the layout of the code, the
-#                          benchmarks; wants root
+#                          sanitizers, fuzzers, long property and model runs,
+#                          mutants, nginx from source, Debian 13, headers as
+#                          another parser reads them, the layout of the code,
+#                          the benchmarks; wants root
 #
 # It installs what is missing (scripts/setup test, or all). The last line says
 # "N passed, N failed"; each failure is named above it. A step of --all counts
@@ -16,6 +16,7 @@
 # in build/logs.
 #
 #   WEIR_JOBS=N            N compilers at a time (default: one per processor)
+#   WEIR_FUZZ_SECONDS=N    so long for each fuzzer (default: 30)
 #
 # Exit codes: 0 all passed, 1 something failed, 2 wrong use.
 
@@ -253,6 +254,11 @@ long_model() {
     return "$status"
 }
 
+fuzz() {
+    scripts/build fuzz
+    tests/fuzz/run
+}
+
 longer_steps() {
     step long-properties long_properties || true
     step long-model long_model || true
@@ -260,6 +266,7 @@ longer_steps() {
     build_and_test clang
     build_and_test asan
     build_and_test tsan -R '^concurrency\.'
+    step fuzz fuzz || true
     step nginx-source-dynamic source_nginx dynamic || true
     step nginx-source-static source_nginx static || true
     step structured-fields structured_fields || true
