@@ -3,7 +3,8 @@
 // The first byte of an input chooses the field with the country's code, as `country=` does; the
 // rest is the file. Whatever it holds, it is refused with an error that names it, or compiled into
 // a table that answers what libmaxminddb and the schema answer: at the edges of networks, and
-// beside them. Anything else aborts.
+// beside them. The same goes for an image of it, which has the fields of libmaxminddb's record.
+// Anything else aborts.
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -19,7 +20,9 @@
 #include "geo/country_compiler.h"
 #include "geo/country_schema.h"
 #include "geo/country_table.h"
+#include "geo/field_text.h"
 #include "geo/mmdb_file.h"
+#include "geo/mmdb_image.h"
 #include "support/random.h"
 #include "wide.h"
 
@@ -77,10 +80,13 @@ std::optional<CountrySchema> schema_of(const MmdbFile& file, const char* field) 
 
 class Comparison {
  public:
-  Comparison(const MmdbFile& file, const CountrySchema& schema, const CountryTable& table)
+  // Either answer may be missing.
+  Comparison(const MmdbFile& file, const CountrySchema* schema, const CountryTable* table,
+             const MmdbImage* image)
       : file_(file),
         schema_(schema),
         table_(table),
+        image_(image),
         bits_(file.tree().address_bits()),
         all_(bits_ == 128 ? ~Wide{0} : (Wide{1} << bits_) - 1) {}
 
@@ -127,15 +133,28 @@ class Comparison {
       bytes[i] = static_cast<std::uint8_t>(number >> (bits - 8 - 8 * i));
     const IpAddress address = IpAddress::from_bytes(bytes, bits / 8);
     const std::optional<std::uint32_t> record = file_.find_record(address);
-    const Country expected = record ? schema_.read(file_.records(), *record) : kUnknownCountry;
-    const Country found = table_.find(address);
-    require(std::memcmp(&expected, &found, sizeof(found)) == 0,
-            "the table's answer is not libmaxminddb's");
+    if (table_ != nullptr) {
+      const Country expected = record ? schema_->read(file_.records(), *record) : kUnknownCountry;
+      const Country found = table_->find_country(address);
+      require(std::memcmp(&expected, &found, sizeof(found)) == 0,
+              "the table's answer is not libmaxminddb's");
+    }
+    if (image_ == nullptr) return;
+    for (const char* name : {"country.iso_code", "country_code", "asn"}) {
+      const FieldPath path = FieldPath::known(name);
+      const auto value = record ? file_.records().find(*record, path) : std::nullopt;
+      char expected[32] = {}, found[32] = {};
+      const std::size_t length = value ? write_text(*value, expected) : 0;
+      require(image_->find_field(address, path, found) == length &&
+                  std::memcmp(expected, found, sizeof(found)) == 0,
+              "the image's answer is not libmaxminddb's");
+    }
   }
 
   const MmdbFile& file_;
-  const CountrySchema& schema_;
-  const CountryTable& table_;
+  const CountrySchema* schema_;
+  const CountryTable* table_;
+  const MmdbImage* image_;
   unsigned bits_;
   Wide all_;
 };
@@ -144,14 +163,28 @@ void try_out(const MemoryFile& bytes, const char* field) {
   MmdbFile file;
   weir_error_t error{};
   if (file.open(bytes.path(), &error) != WEIR_OK) return require_named(error, bytes);
+
+  PageVector<std::uint64_t> words;
+  std::optional<MmdbImage> image;
+  if (make_image(file, bytes.path(), &words, &error) == WEIR_OK) {
+    image = MmdbImage::open(words.data(), words.size() * sizeof(words[0]));
+    require(image.has_value(), "an image can't be opened");
+  } else {
+    require_named(error, bytes);
+  }
+
   const std::optional<CountrySchema> schema = schema_of(file, field);
-  if (!schema) return;
   CompiledCountries compiled;
-  if (compile_countries(file, *schema, bytes.path(), &compiled, &error) != WEIR_OK)
-    return require_named(error, bytes);
-  const auto table = CountryTable::open(compiled.data(), compiled.size() * sizeof(compiled[0]));
-  require(table.has_value(), "a compiled table can't be opened");
-  Comparison(file, *schema, *table).at_some_networks();
+  std::optional<CountryTable> table;
+  if (schema && compile_countries(file, *schema, bytes.path(), &compiled, &error) == WEIR_OK) {
+    table = CountryTable::open(compiled.data(), compiled.size() * sizeof(compiled[0]));
+    require(table.has_value(), "a compiled table can't be opened");
+  } else if (schema) {
+    require_named(error, bytes);
+  }
+  Comparison(file, schema ? &*schema : nullptr, table ? &*table : nullptr,
+             image ? &*image : nullptr)
+      .at_some_networks();
 }
 
 }  // namespace

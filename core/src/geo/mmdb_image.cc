@@ -18,7 +18,9 @@ std::optional<std::uint64_t> count_networks(const MmdbFile& file) {
   for (std::uint32_t node = 0; node < tree.node_count(); ++node) {
     for (const std::uint32_t record : tree.records(node)) {
       if (tree.is_node(record) || tree.is_nothing(record)) continue;
-      if (!tree.is_value(record) || tree.value_of(record) >= file.records().size())
+      // libmaxminddb counts the separator in, and finds nothing in the last 16 bytes.
+      if (!tree.is_value(record) ||
+          std::uint64_t{tree.value_of(record)} + MmdbTree::kSeparator >= file.records().size())
         return std::nullopt;
       ++networks;
     }
