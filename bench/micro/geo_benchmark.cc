@@ -1,7 +1,7 @@
-// What the country of an address costs: weir's compiled table, and libmaxminddb on the same file,
-// which walks the tree and then finds "country.iso_code" in the record. The database is the
-// world-wide one that the build makes, or the one that WEIR_COUNTRY_DB names; its schema has to be
-// MaxMind's.
+// What the country of an address costs: weir's compiled table, in shared memory in which it may be
+// replaced, as in nginx; and libmaxminddb on the same file, which walks the tree and then finds
+// "country.iso_code" in the record. The database is the world-wide one that the build makes, or the
+// one that WEIR_COUNTRY_DB names; its schema has to be MaxMind's.
 //
 // Addresses are drawn from the database's own networks that have a country: each network is as
 // likely as any other, and so is each address in it.
@@ -12,6 +12,7 @@
 #include <benchmark/benchmark.h>
 #include <maxminddb.h>
 #include <netinet/in.h>
+#include <sys/mman.h>
 
 #include <cstdint>
 #include <cstdlib>
@@ -82,13 +83,29 @@ std::vector<Address> addresses(const MmdbFile& file, const weir_geo_t* geo, size
   return drawn;
 }
 
+// A handle to the database, published in shared memory.
+weir_geo_t* publish() {
+  weir_error_t error;
+  weir_geo_t *opened = nullptr, *geo = nullptr;
+  must(weir_geo_open(database(), nullptr, &opened, &error) == WEIR_OK, error.text);
+  const size_t size = weir_geo_share_size(opened);
+  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  must(memory != MAP_FAILED, "mmap");
+  weir_geo_share_format(memory, size);
+  must(weir_geo_publish(opened, memory, size, 0, &error) == WEIR_GEO_PUBLISHED, error.text);
+  weir_geo_close(opened);
+  must(weir_geo_share_attach(memory, size, WEIR_GEO_COUNTRIES, &geo, &error) == WEIR_OK,
+       error.text);
+  return geo;
+}
+
 // All that the benchmarks share; made once.
 struct Contestants {
   Contestants() {
     weir_error_t error;
     MmdbFile file;
     must(file.open(database(), &error) == WEIR_OK, error.text);
-    must(weir_geo_open(database(), nullptr, &geo, &error) == WEIR_OK, error.text);
+    geo = publish();
     must(MMDB_open(database(), MMDB_MODE_MMAP, &mmdb) == MMDB_SUCCESS, "MMDB_open");
     must(file.tree().address_bits() == 128, "expected a database of both families");
     ipv4 = addresses(file, geo, 4);

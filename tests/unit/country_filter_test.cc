@@ -98,7 +98,7 @@ TEST(CountryFilter, PrivateAloneInTheAllowListDeniesTheRest) {
 TEST(CountryFilter, UkMeansGb) { EXPECT_FALSE(permits(filter({}, {"UK"}), "GB")); }
 
 TEST(CountryFilter, CountryOfADatabasesOpinionCountsNotTheBuiltInOne) {
-  const Country turkey_in_europe = {"TR", "EU", 0};
+  const Country turkey_in_europe = {"TR", "EU", 0, 0};
   EXPECT_TRUE(filter({"continent:EU"}, {}).permits(turkey_in_europe));
   EXPECT_FALSE(filter({"continent:AS"}, {}).permits(turkey_in_europe));
 }

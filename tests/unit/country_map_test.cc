@@ -181,7 +181,7 @@ TEST(CountryMap, CountryOfBytesThatAreNoCodeHasOnlyDefault) {
   CountryMap map;
   set(map, "default", 5);
   EXPECT_EQ(5, map.find(Country{}));
-  EXPECT_EQ(5, map.find(Country{{'\xff', '\xff', '\xff'}, {'\x01', '\x7f', 'a'}, 0}));
+  EXPECT_EQ(5, map.find(Country{{'\xff', '\xff', '\xff'}, {'\x01', '\x7f', 'a'}, 0, 0}));
 }
 
 }  // namespace

@@ -377,7 +377,8 @@ WEIR_API size_t weir_client_key(const void *address, size_t length,
 typedef struct weir_country {
     char code[3];
     char continent[3];
-    uint8_t in_eu;  /* 1 for members of the European Union */
+    uint8_t in_eu;   /* 1 for members of the European Union */
+    uint8_t unused;  /* 0: the whole is copied as one word */
 } weir_country_t;
 
 /* A database: of countries, or of fields of any kind. */

@@ -7,7 +7,7 @@ namespace weir {
 namespace {
 
 constexpr Country kCountries[] = {
-#define COUNTRY(code, continent, in_eu) {#code, #continent, in_eu},
+#define COUNTRY(code, continent, in_eu) {#code, #continent, in_eu, 0},
 #include "geo/country_table.inc"
 #undef COUNTRY
 };

@@ -17,8 +17,8 @@ namespace weir {
 
 using Country = weir_country_t;
 
-inline constexpr Country kUnknownCountry = {"XX", "XX", 0};
-inline constexpr Country kPrivateCountry = {"ZZ", "ZZ", 0};
+inline constexpr Country kUnknownCountry = {"XX", "XX", 0, 0};
+inline constexpr Country kPrivateCountry = {"ZZ", "ZZ", 0, 0};
 
 inline constexpr std::size_t kCodePlaces = 26 * 26;
 

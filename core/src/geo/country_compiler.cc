@@ -1,5 +1,6 @@
 #include "geo/country_compiler.h"
 
+#include <bit>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -31,7 +32,7 @@ class Countries {
       : records_(records),
         schema_(schema),
         most_values_(kMostValues + kMostValuesPerByte * records.size()) {
-    number(pack(kUnknownCountry));
+    number(kUnknownCountry);
   }
 
   // Of a network, whose record is at a place; nothing if it is beyond the section, if there are too
@@ -55,12 +56,13 @@ class Countries {
     // libmaxminddb counts the separator in, and finds nothing in the last 16 bytes.
     if (std::uint64_t{place} + MmdbTree::kSeparator >= records_.size()) return std::nullopt;
     if (is_tangled()) return std::nullopt;
-    const std::optional<Value> value = number(pack(schema_.read(records_, place, &values_)));
+    const std::optional<Value> value = number(schema_.read(records_, place, &values_));
     if (value) known->second = *value;
     return value;
   }
 
-  std::optional<Value> number(std::uint64_t packed) {
+  std::optional<Value> number(const Country& country) {
+    const auto packed = std::bit_cast<std::uint64_t>(country);
     const auto [known, is_new] =
         by_country_.try_emplace(packed, static_cast<Value>(packed_.size()));
     if (!is_new) return known->second;

@@ -1,5 +1,7 @@
 #include "geo/country_table.h"
 
+#include <bit>
+
 #include "relaxed.h"
 #include "wide.h"
 
@@ -73,19 +75,6 @@ Trie trie_of(const void* memory, const CountryTableHeader::Family& family) {
 
 }  // namespace
 
-std::uint64_t pack(const Country& country) noexcept {
-  const auto byte = [](char c) { return static_cast<std::uint64_t>(static_cast<std::uint8_t>(c)); };
-  return byte(country.code[0]) | byte(country.code[1]) << 8 | byte(country.continent[0]) << 16 |
-         byte(country.continent[1]) << 24 | std::uint64_t{country.in_eu} << 32;
-}
-
-Country unpack(std::uint64_t packed) noexcept {
-  const auto letter = [&](unsigned i) { return static_cast<char>(packed >> 8 * i); };
-  return {.code = {letter(0), letter(1), 0},
-          .continent = {letter(2), letter(3), 0},
-          .in_eu = static_cast<std::uint8_t>(packed >> 32 & 1)};
-}
-
 std::optional<CountryTable> CountryTable::open(const void* memory, std::size_t size) noexcept {
   if (size < sizeof(CountryTableHeader)) return std::nullopt;
   const auto header = copy_relaxed<CountryTableHeader>(memory);
@@ -118,7 +107,7 @@ Country CountryTable::find_country(const IpAddress& address) const noexcept {
     }
   }
   if (value >= country_count_) return kUnknownCountry;
-  return unpack(load_relaxed(countries_[value]));
+  return std::bit_cast<Country>(load_relaxed(countries_[value]));
 }
 
 }  // namespace weir

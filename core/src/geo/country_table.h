@@ -41,9 +41,8 @@ struct CountryTableHeader {
 };
 static_assert(sizeof(CountryTableHeader) == 144);
 
-// A country in a word, that it may be read at once.
-std::uint64_t pack(const Country& country) noexcept;
-Country unpack(std::uint64_t packed) noexcept;
+// So that a country may be read as one word, which can't be torn.
+static_assert(sizeof(Country) == sizeof(std::uint64_t));
 
 class CountryTable {
  public:
