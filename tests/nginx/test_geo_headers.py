@@ -174,7 +174,8 @@ PASSES = {"fastcgi": "fastcgi_pass 127.0.0.1:@backend@;"
           "uwsgi": "uwsgi_pass 127.0.0.1:@backend@;"
                    " uwsgi_param REQUEST_URI $request_uri;",
           "scgi": "scgi_pass 127.0.0.1:@backend@;"
-                  " scgi_param REQUEST_URI $request_uri;"}
+                  " scgi_param REQUEST_URI $request_uri;",
+          "grpc": "grpc_pass 127.0.0.1:@backend@;"}
 
 
 @pytest.mark.parametrize("protocol", PASSES)
@@ -190,7 +191,9 @@ def test_backends_of_other_protocols_get_one_country(start_nginx, country_db,
             for spelling in SPELLINGS:
                 text = get(nginx.port, "/", address, [(spelling, "CN")]).text
                 assert countries(text) == [country]
-                assert f"HTTP_X_GEO_COUNTRY: {country}" in text.splitlines()
+                name = "x-geo-country" if protocol == "grpc" else \
+                    "HTTP_X_GEO_COUNTRY"
+                assert f"{name}: {country}" in text.splitlines()
                 assert "CN" not in text
 
 
@@ -447,9 +450,10 @@ MALFORMED = (b"GET / HTTP/1.1\r\nX-Geo-Country: CN\r\nX-Forwarded-For: %s\r\n"
 def test_a_malformed_request_that_is_redirected_spoofs_nothing(serve, page,
                                                                geo_headers):
     nginx = serve(
+        "set $first $http_x_geo_country;"
         f"error_page 400 = {page}; location {page} {{"
         f" weir_geo_headers {geo_headers}; set $early $http_x_geo_country;"
-        " proxy_set_header X-Early $early;"
+        " proxy_set_header X-Early $first-$early;"
         f" proxy_set_header Connection $http_connection; {PROXY} }}"
         "location / { return 204; }")
     text = raw(nginx.port, MALFORMED, wait=True).decode()
