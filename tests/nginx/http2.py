@@ -2,7 +2,8 @@
 
 It opens several streams on one connection, sends bodies when a test says so,
 resets streams, and reads answers in whatever order they come. python3-h2 does
-the frames; here are only the socket and what a test asks of it.
+the frames, and sends headers as they are, but for lower-case names; here are
+only the socket and what a test asks of it.
 
 A GOAWAY is kept from python3-h2, for which a connection is over with it: the
 streams that were open before still get their answers.
@@ -50,7 +51,9 @@ class Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.sendall(first)
         self.h2 = h2.connection.H2Connection(
-            h2.config.H2Configuration(header_encoding="latin-1"))
+            h2.config.H2Configuration(
+                header_encoding="latin-1", validate_outbound_headers=False,
+                normalize_outbound_headers=False))
         self.h2.initiate_connection()
         self._flush()
 
