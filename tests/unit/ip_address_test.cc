@@ -37,6 +37,13 @@ TEST(IpAddress, OnlyTheMappedPrefixMakesAnIpv4Address) {
   }
 }
 
+TEST(IpAddress, OfANumberIsItsLowestBits) {
+  const Wide number = Wide{0x2001'0db8'0000'0001} << 64 | 0x0002'0003'0102'0304;
+  EXPECT_EQ(address("2001:db8:0:1:2:3:102:304"), IpAddress::from_number(number, 128));
+  EXPECT_EQ(address("1.2.3.4"), IpAddress::from_number(number, 32));
+  EXPECT_EQ(address("1.2.3.4"), IpAddress::from_number(Wide{0xffff'0102'0304}, 128));
+}
+
 TEST(IpAddress, MaskClearsAllBitsBehindThePrefix) {
   EXPECT_EQ(address("255.255.255.255"), address("255.255.255.255").masked(32));
   EXPECT_EQ(address("255.255.255.254"), address("255.255.255.255").masked(31));

@@ -8,7 +8,9 @@
 
 #pragma once
 
+#include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 #include "weir/weir.h"
@@ -19,6 +21,11 @@ using Country = weir_country_t;
 
 inline constexpr Country kUnknownCountry = {"XX", "XX", 0, 0};
 inline constexpr Country kPrivateCountry = {"ZZ", "ZZ", 0, 0};
+
+// Code, continent and membership.
+inline bool is_same(const Country& one, const Country& other) noexcept {
+  return std::bit_cast<std::uint64_t>(one) == std::bit_cast<std::uint64_t>(other);
+}
 
 inline constexpr std::size_t kCodePlaces = 26 * 26;
 

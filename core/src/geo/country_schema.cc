@@ -70,6 +70,24 @@ std::optional<CountrySchema> CountrySchema::detect(const MmdbSection& section,
   return best;
 }
 
+std::vector<FieldPath> CountrySchema::country_fields() const {
+  std::vector<FieldPath> fields;
+  for (const Source& source : sources_) fields.push_back(source.code);
+  return fields;
+}
+
+std::vector<FieldPath> CountrySchema::continent_fields() const {
+  return continent_ ? std::vector{*continent_} : std::vector<FieldPath>();
+}
+
+std::vector<FieldPath> CountrySchema::membership_fields() const {
+  std::vector<FieldPath> fields;
+  for (const Source& source : sources_) {
+    if (source.in_eu) fields.push_back(*source.in_eu);
+  }
+  return fields;
+}
+
 Country CountrySchema::read(const MmdbSection& section, std::size_t record,
                             std::uint64_t* looked_at) const noexcept {
   for (const Source& source : sources_) {

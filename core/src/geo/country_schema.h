@@ -38,6 +38,12 @@ class CountrySchema {
   // Has any of the records two upper-case letters there?
   bool fits_any(const MmdbSection& section, std::span<const std::uint32_t> records) const;
 
+  // The fields that are read, in the order of their rank. Of the continent there may be none, and
+  // a record may lack it: then the built-in table says. It says of membership where that has none.
+  std::vector<FieldPath> country_fields() const;
+  std::vector<FieldPath> continent_fields() const;
+  std::vector<FieldPath> membership_fields() const;
+
   // Unknown, if the record is broken, has no code, or has one that is no country's. `looked_at` is
   // that of MmdbSection::find.
   Country read(const MmdbSection& section, std::size_t record,

@@ -33,4 +33,10 @@ FieldPath FieldPath::known(std::string_view text) {
   return path;
 }
 
+std::string FieldPath::text() const {
+  std::string text;
+  for (const std::string& part : parts_) text += (text.empty() ? "" : ".") + part;
+  return text;
+}
+
 }  // namespace weir

@@ -22,6 +22,9 @@ class FieldPath {
   // Of a text in our own source, which is proper.
   static FieldPath known(std::string_view text);
 
+  // As it is parsed.
+  std::string text() const;
+
   const std::vector<std::string>& parts() const noexcept { return parts_; }
 
  private:

@@ -84,6 +84,13 @@ IpAddress IpAddress::from_bytes(const void* address, std::size_t length) noexcep
   return result;
 }
 
+IpAddress IpAddress::from_number(Wide number, unsigned bits) noexcept {
+  std::uint8_t bytes[16];
+  for (unsigned i = 0; i < bits / 8; ++i)
+    bytes[i] = static_cast<std::uint8_t>(number >> (bits - 8 - 8 * i));
+  return from_bytes(bytes, bits / 8);
+}
+
 IpAddress IpAddress::masked(std::uint32_t prefix) const noexcept {
   IpAddress result = *this;
   if (prefix >= length * 8u) return result;

@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "wide.h"
+
 namespace weir {
 
 struct IpAddress {
@@ -17,6 +19,9 @@ struct IpAddress {
 
   // None if `length` is neither 4 nor 16.
   static IpAddress from_bytes(const void* address, std::size_t length) noexcept;
+
+  // The address whose bits, 32 or 128, are the lowest of a number.
+  static IpAddress from_number(Wide number, unsigned bits) noexcept;
 
   // The same address with all bits behind the first `prefix` cleared.
   IpAddress masked(std::uint32_t prefix) const noexcept;

@@ -1,12 +1,12 @@
 #include "geo/mmdb.h"
 
 #include <utility>
-#include <vector>
 
 #include "error.h"
 #include "geo/country_compiler.h"
-#include "geo/country_schema.h"
+#include "geo/country_file.h"
 #include "geo/country_table.h"
+#include "geo/country_verifier.h"
 #include "geo/mmdb_file.h"
 #include "geo/mmdb_image.h"
 #include "geo/owned_database.h"
@@ -14,32 +14,18 @@
 namespace weir {
 namespace {
 
-// How many records are looked at to find out the schema.
-constexpr std::size_t kProbedRecords = 1024;
+// Of a database's networks, every so-manieth is looked up both ways before the table is used.
+constexpr std::uint64_t kSampled = 64;
 
-// The schema of a file whose operator named no field.
-std::optional<CountrySchema> detect(const MmdbFile& file, const char* path, weir_error_t* error) {
-  const std::vector<std::uint32_t> records = file.first_records(kProbedRecords);
-  const auto schema = CountrySchema::detect(file.records(), records);
-  if (!schema) {
-    set_error(error,
-              "%s has no country field: no code at \"country.iso_code\", \"country_code\" or "
-              "\"country\" in the %zu records looked at",
-              QuotedWord(path, QuotedWord::kLongest).c_str(), records.size());
-  }
-  return schema;
-}
-
-std::optional<CountrySchema> use_field(const MmdbFile& file, const char* path,
-                                       const FieldPath& field, const char* text,
-                                       weir_error_t* error) {
-  const std::vector<std::uint32_t> records = file.first_records(kProbedRecords);
-  CountrySchema schema(field);
-  if (schema.fits_any(file.records(), records)) return schema;
-  set_error(
-      error, "%s has no country field %s: no code of two letters in the %zu records looked at",
-      QuotedWord(path, QuotedWord::kLongest).c_str(), QuotedWord(text).c_str(), records.size());
-  return std::nullopt;
+weir_status_t check_sample(const CountryFile& file, const CompiledCountries& compiled,
+                           const char* path, weir_error_t* error) {
+  const auto table = CountryTable::open(compiled.data(), compiled.size() * sizeof(compiled[0]));
+  if (table && verify_countries(file.mmdb(), file.schema(), *table, kSampled).disagreements == 0)
+    return WEIR_OK;
+  set_error(error,
+            "%s was not compiled as libmaxminddb reads it: expected \"weir-geo verify\" to agree",
+            QuotedWord(path, QuotedWord::kLongest).c_str());
+  return WEIR_INVALID;
 }
 
 }  // namespace
@@ -56,21 +42,12 @@ weir_status_t open_field_mmdb(const char* path, std::unique_ptr<Database>* datab
 
 weir_status_t open_country_mmdb(const char* path, const char* field,
                                 std::unique_ptr<Database>* database, weir_error_t* error) {
-  FieldPath field_path;
-  if (field != nullptr) {
-    const weir_status_t status = FieldPath::parse(field, &field_path, error);
-    if (status != WEIR_OK) return status;
-  }
-  MmdbFile file;
-  weir_status_t status = file.open(path, error);
+  CountryFile file;
+  weir_status_t status = file.open(path, field, error);
   if (status != WEIR_OK) return status;
-
-  const std::optional<CountrySchema> schema = field == nullptr
-                                                  ? detect(file, path, error)
-                                                  : use_field(file, path, field_path, field, error);
-  if (!schema) return WEIR_INVALID;
   CompiledCountries compiled;
-  status = compile_countries(file, *schema, path, &compiled, error);
+  status = compile_countries(file.mmdb(), file.schema(), path, &compiled, error);
+  if (status == WEIR_OK) status = check_sample(file, compiled, path, error);
   if (status != WEIR_OK) return status;
   *database = std::make_unique<OwnedDatabase<CountryTable>>(std::move(compiled));
   return WEIR_OK;

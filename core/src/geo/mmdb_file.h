@@ -44,7 +44,8 @@ class MmdbFile {
 
   const MmdbSection& records() const noexcept { return records_; }
   const MmdbTree& tree() const noexcept { return tree_; }
-  const MmdbSection& metadata() const noexcept { return metadata_; }
+  const MMDB_metadata_s& metadata() const noexcept { return mmdb_.metadata; }
+  const MmdbSection& metadata_section() const noexcept { return metadata_; }
   // All of the file.
   std::span<const std::uint8_t> bytes() const noexcept {
     return {mmdb_.file_content, static_cast<std::size_t>(mmdb_.file_size)};

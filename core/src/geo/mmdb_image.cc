@@ -54,8 +54,8 @@ weir_status_t make_image(const MmdbFile& file, const char* path, PageVector<std:
                          .unused = 0,
                          .records = place_of(file.records()),
                          .records_size = file.records().size(),
-                         .metadata = place_of(file.metadata()),
-                         .metadata_size = file.metadata().size()};
+                         .metadata = place_of(file.metadata_section()),
+                         .metadata_size = file.metadata_section().size()};
   header.common.info.networks = *networks;
   std::memcpy(image->data(), &header, sizeof(header));
   std::memcpy(reinterpret_cast<std::uint8_t*>(image->data()) + sizeof(header), bytes.data(),
