@@ -188,7 +188,7 @@ format() {
         return 1
     }
     # The public header is C, in the style of the shim.
-    mapfile -t files <<<"$(find core bench tests examples -name '*.cc' -o -name '*.h' -o -name '*.hpp' |
+    mapfile -t files <<<"$(find core bench tests tools examples -name '*.cc' -o -name '*.h' -o -name '*.hpp' |
         grep -vx core/include/weir/weir.h | sort)"
     "$tool" --dry-run -Werror "${files[@]}"
 }

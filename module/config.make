@@ -10,7 +10,7 @@ $weir_core/core/libweir.a:	weir_core
 weir_core:
 	cmake -S $ngx_addon_dir/.. -B $weir_core \\
 		-DCMAKE_BUILD_TYPE=RelWithDebInfo -DWEIR_MODULE=OFF \\
-		-DWEIR_TESTS=OFF -DWEIR_BENCH=OFF
+		-DWEIR_TOOLS=OFF -DWEIR_TESTS=OFF -DWEIR_BENCH=OFF
 	cmake --build $weir_core --target weir_static
 
 END

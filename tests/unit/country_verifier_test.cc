@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <string>
 
 #include "geo/country_compiler.h"
@@ -84,8 +85,8 @@ TEST(CountryVerifier, OneCountryForAnotherIsFoundWhereverItIsAndTheFirstAreKept)
   bool is_changed = false;
   for (std::uint32_t i = 0; i < header.country_count; ++i) {
     std::uint64_t& packed = compiled.countries[header.countries / sizeof(packed) + i];
-    if (std::string(unpack(packed).code) != "KR") continue;
-    packed = pack(*find_country("JP"));
+    if (std::string(std::bit_cast<Country>(packed).code) != "KR") continue;
+    packed = std::bit_cast<std::uint64_t>(*find_country("JP"));
     is_changed = true;
   }
   ASSERT_TRUE(is_changed);
