@@ -17,8 +17,8 @@ CountryVerification disagreeing(std::uint64_t disagreements) {
   result.addresses = 20;
   result.known = 12;
   result.disagreements = disagreements;
-  result.first = {{IpAddress::from_bytes(ipv4, 4), {"DE", "EU", 1}, {"US", "NA", 0}},
-                  {IpAddress::from_bytes(ipv6, 16), {"XX", "XX", 0}, {"KR", "AS", 0}}};
+  result.first = {{IpAddress::from_bytes(ipv4, 4), {"DE", "EU", 1, 0}, {"US", "NA", 0, 0}},
+                  {IpAddress::from_bytes(ipv6, 16), {"XX", "XX", 0, 0}, {"KR", "AS", 0, 0}}};
   return result;
 }
 

@@ -68,7 +68,7 @@ Contents contents(const CompiledFile& compiled) {
     if (tree.is_nothing(network.record)) return;
     ++contents.networks;
     const auto address = IpAddress::from_number(network.first, tree.address_bits());
-    const Country country = compiled.table().find(address);
+    const Country country = compiled.table().find_country(address);
     if (find_country(country.code) != nullptr) contents.countries.insert(country.code);
   });
   return contents;

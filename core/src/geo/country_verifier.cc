@@ -49,10 +49,11 @@ CountryVerification verify_countries(const MmdbFile& file, const CountrySchema& 
   const unsigned bits = file.tree().address_bits();
   Comparison comparison(file, schema, table);
   CountryVerification& result = comparison.result;
+  const std::uint8_t entries = every == 1 ? kMostEntries : 1;
   std::uint64_t until_next = 0;
 
   result.repetitions_left_out =
-      for_each_network(file.tree(), kMostEntries, [&](const MmdbNetwork& network) {
+      for_each_network(file.tree(), entries, [&](const MmdbNetwork& network) {
         if (until_next-- != 0) return;
         until_next = every - 1;
         ++result.networks;
