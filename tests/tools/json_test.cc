@@ -29,6 +29,7 @@ TEST(Json, EachByteThatIsNoUtf8IsReplaced) {
   EXPECT_EQ(R"("\ufffd\ufffd\ufffd\ufffd")", json_string("\xf0\x8f\xbf\xbf"));  // likewise
   EXPECT_EQ(R"("\ufffd\ufffd\ufffd")", json_string("\xed\xa0\x80"));            // a surrogate
   EXPECT_EQ(R"("\ufffd\ufffd\ufffd\ufffd")", json_string("\xf4\x90\x80\x80"));  // too large
+  EXPECT_EQ(R"("\ufffd\ufffd\ufffd\ufffd")", json_string("\xf5\x80\x80\x80"));  // likewise
   EXPECT_EQ(R"("\ufffd\ufffd")", json_string("\xe2\x82"));                      // cut
   EXPECT_EQ(R"("\ufffdé")", json_string("\xe2"
                                         "é"));

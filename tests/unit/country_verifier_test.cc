@@ -98,7 +98,7 @@ TEST(CountryVerifier, OneCountryForAnotherIsFoundWhereverItIsAndTheFirstAreKept)
 }
 
 TEST(CountryVerifier, ASampleIsEverySoManiethNetworkFromTheFirst) {
-  const Compiled compiled(fixture("maxmind"));
+  const Compiled compiled(fixture("db-ip"));  // a file without aliases
   const CountryTable table = compiled.table();
   const std::uint64_t all = verify(compiled, table).networks;
   for (const std::uint64_t every : {std::uint64_t{2}, std::uint64_t{7}, all - 1, all, all + 1}) {
@@ -106,6 +106,12 @@ TEST(CountryVerifier, ASampleIsEverySoManiethNetworkFromTheFirst) {
     EXPECT_EQ((all + every - 1) / every, sample.networks) << every;
     EXPECT_GE(sample.addresses, 4 * sample.networks);
   }
+}
+
+TEST(CountryVerifier, ASampleLeavesAliasesOut) {
+  const Compiled compiled(fixture("maxmind"));
+  const CountryTable table = compiled.table();
+  EXPECT_LT(2 * verify(compiled, table, 2).networks, verify(compiled, table).networks);
 }
 
 // 32 nodes with 2^32 paths; each is compared at some of them.
