@@ -208,7 +208,7 @@ long_properties() {
 }
 
 source_nginx() {
-    WEIR_COUNTRY_DB=$PWD/build/release/country.mmdb \
+    WEIR_COUNTRY_DB=$PWD/build/release/country.mmdb WEIR_FORGED_REQUESTS=10000 \
         WEIR_FIXTURE_DIR=$PWD/build/release/tests/fixtures tests/smoke/source-nginx "$1"
 }
 
@@ -263,7 +263,7 @@ longer_steps() {
     step long-properties long_properties || true
     step long-model long_model || true
     step mutants tests/model/check-mutants || true
-    build_and_test clang
+    WEIR_FORGED_REQUESTS=10000 build_and_test clang
     build_and_test asan
     build_and_test tsan -R '^concurrency\.'
     step fuzz fuzz || true

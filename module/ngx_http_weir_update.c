@@ -39,6 +39,7 @@ static ngx_int_t ngx_http_weir_lock(ngx_http_weir_database_t *database,
 
 
 #define NGX_HTTP_WEIR_READING_INTERVAL  50              /* ms */
+#define NGX_HTTP_WEIR_READING_NICE      10
 #define NGX_HTTP_WEIR_AGE_INTERVAL      (24 * 60 * 60)  /* s */
 
 
@@ -226,6 +227,10 @@ ngx_http_weir_read(void *data)
 
     update = &database->update;
     file = (char *) database->file.data;
+
+    /* on Linux, of this thread alone: requests go first */
+
+    (void) setpriority(PRIO_PROCESS, 0, NGX_HTTP_WEIR_READING_NICE);
 
     update->status = database->kind == WEIR_GEO_COUNTRIES
                          ? weir_geo_open(file, database->country_field, &geo,
