@@ -293,7 +293,7 @@ ngx_http_weir_locate(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx)
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_weir_module);
 
     sa = r->connection->sockaddr;
-    ngx_str_null(&text);
+    ngx_str_set(&text, "");
 
     if (wlcf->geo_source != NGX_DECLINED) {
         vv = ngx_http_get_flushed_variable(r, wlcf->geo_source);
@@ -334,25 +334,32 @@ ngx_http_weir_locate(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx)
 }
 
 
-/* One address, and nothing else; returns how many bytes it has. */
+/*
+ * One address, and nothing else; returns how many bytes it has.  By inet_pton,
+ * since ngx_inet_addr() would take "192.0.2." and "192.0..2" for addresses.
+ */
 
 static size_t
 ngx_http_weir_parse_address(ngx_str_t *text, u_char *address)
 {
-    in_addr_t  inaddr;
+    char  buf[INET6_ADDRSTRLEN];
 
-    inaddr = ngx_inet_addr(text->data, text->len);
-
-    if (inaddr != INADDR_NONE) {
-        ngx_memcpy(address, &inaddr, sizeof(in_addr_t));
-        return sizeof(in_addr_t);
+    if (text->len >= sizeof(buf)
+        || ngx_strlchr(text->data, text->data + text->len, '\0') != NULL)
+    {
+        return 0;
     }
 
-#if (NGX_HAVE_INET6)
-    if (ngx_inet6_addr(text->data, text->len, address) == NGX_OK) {
-        return 16;
+    ngx_memcpy(buf, text->data, text->len);
+    buf[text->len] = '\0';
+
+    if (inet_pton(AF_INET, buf, address) == 1) {
+        return sizeof(struct in_addr);
     }
-#endif
+
+    if (inet_pton(AF_INET6, buf, address) == 1) {
+        return sizeof(struct in6_addr);
+    }
 
     return 0;
 }
