@@ -216,8 +216,8 @@ ngx_http_weir_check_geo(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf)
         if (!weir_country_filter_permits(filter[i]->lists, &unknown)) {
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                           "without a country database, this allow or deny "
-                          "list denies every client that is not private "
-                          "in %V:%ui",
+                          "list denies every client that is neither private "
+                          "nor in a \"weir_geo_override\" in %V:%ui",
                           &filter[i]->place.file, filter[i]->place.line);
         }
     }

@@ -170,6 +170,7 @@ def test_an_allow_list_without_its_optional_file_is_warned_of(make_nginx):
     code, text = nginx.check()
     assert code == 0
     assert "[warn]" in text and "none.mmdb" in text
+    assert 'every client that is neither private nor in a "weir_geo_override"' in text
 
 
 @pytest.mark.parametrize("lists", ["weir_geo_allow all;", "weir_geo_allow EU XX;",
