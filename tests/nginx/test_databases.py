@@ -6,12 +6,17 @@ The small databases agree on two networks: 81.169.145.0/24 is DE and
 """
 
 import os
+import re
 import shutil
+import time
 
+import maxminddb
 import pytest
 
 import addresses as a
 from client import get
+from databases import built
+from server import OLD_DATABASE, wait_for
 
 VENDORS = ["maxmind", "db-ip", "ip-location-db", "ipinfo-lite",
            "ipinfo-country-asn", "record-24", "record-28", "record-32"]
@@ -194,3 +199,93 @@ def test_an_optional_file_that_is_broken_is_still_an_error(make_nginx):
     code, text = nginx.check()
     assert code != 0
     assert "broken.mmdb" in text
+
+
+# ---- What is said of a file ----
+
+def epoch_of(path):
+    with maxminddb.open_database(path) as reader:
+        return reader.metadata().build_epoch
+
+
+def test_the_epoch_is_that_of_the_files_metadata(with_database, fixture_dir,
+                                                 country_db):
+    say = 'location / { return 200 "[$weir_geo_epoch]"; }'
+    log = "log_format epoch '$weir_geo_epoch'; access_log @dir@/epoch.log epoch;"
+    nginx = with_database(country_db, http=log, server=say)
+    for path in (country_db, fixture_dir / "maxmind.mmdb"):
+        shutil.copy(path, nginx.dir / "new")
+        os.replace(nginx.dir / "new", nginx.dir / "country.mmdb")
+        nginx.reload()
+        assert get(nginx.port).text == f"[{epoch_of(path)}]"
+    wait_for(lambda: len(nginx.lines("epoch.log")) == 2, "the log")
+    assert nginx.lines("epoch.log") == [str(epoch_of(country_db)), "1700000000"]
+
+
+@pytest.mark.parametrize("database", ["", "weir_geo_db @dir@/none.mmdb optional;",
+                                      "weir_geo_db @dir@/none.mmdb optional reload=off;"])
+def test_without_a_database_there_is_no_epoch(start_nginx, database):
+    nginx = start_nginx(database, 'location / { return 200 "[$weir_geo_epoch]"; }')
+    assert get(nginx.port).text == "[]"
+
+
+DAY = 86400
+
+
+@pytest.mark.parametrize("age, said", [(31 * DAY, True), (29 * DAY, False),
+                                       (0, False), (-31 * DAY, False)])
+@pytest.mark.parametrize("use", ["weir_geo_db @dir@/country.mmdb;",
+                                 "weir_geo_db @dir@/country.mmdb reload=off;",
+                                 "weir_geo_variable $x asn db=@dir@/country.mmdb;"])
+def test_a_database_that_is_older_than_30_days_is_warned_of(make_nginx, fixture_dir,
+                                                            age, said, use):
+    nginx = make_nginx()
+    file = nginx.dir / "country.mmdb"
+    data = (fixture_dir / "maxmind.mmdb").read_bytes()
+    file.write_bytes(built(data, int(time.time()) - age))
+    nginx.configure(use, "location / { }")
+    nginx.start()
+    found = [line for line in nginx.lines("error.log") if OLD_DATABASE.search(line)]
+    assert bool(found) == said
+    if said:
+        assert len(found) == 1
+        assert f'database "{file}" was built 31 days ago, expected one' in found[0]
+
+
+UNREADABLE = r"\[warn\] .*country\.mmdb\" can't be read by the workers' user"
+
+
+@pytest.mark.parametrize("mode, parameters, said", [
+    (0o600, "", True), (0o600, "reload=off", False), (0o644, "", False),
+    (0o640, "", False)])
+def test_a_file_that_workers_cant_read_is_warned_of(make_nginx, fixture_dir, mode,
+                                                    parameters, said):
+    """And served: the master has read it. Only root's workers are others."""
+    nginx = make_nginx()
+    file = nginx.dir / "country.mmdb"
+    shutil.copy(fixture_dir / "maxmind.mmdb", file)
+    file.chmod(mode)
+    is_root = os.geteuid() == 0
+    if is_root and mode == 0o640:
+        shutil.chown(file, group="www-data")
+    nginx.configure(f"weir_geo_db @dir@/country.mmdb {parameters};", "location / { }")
+    nginx.start()
+    found = nginx.errors(UNREADABLE)
+    assert len(found) == (said and is_root)
+    assert not found or '"www-data"' in found[0] and "Permission denied" in found[0]
+    assert Asker(nginx)(a.KR) == ("KR", "AS")
+    code, text = nginx.check()
+    assert code == 0
+    assert bool(re.search(UNREADABLE, text)) == (said and is_root), text
+
+
+def test_a_file_in_a_folder_that_workers_cant_enter_is_warned_of(make_nginx,
+                                                                 fixture_dir):
+    nginx = make_nginx()
+    folder = nginx.dir / "closed"
+    folder.mkdir(mode=0o700)
+    shutil.copy(fixture_dir / "maxmind.mmdb", folder / "country.mmdb")
+    nginx.configure("weir_geo_db @dir@/closed/country.mmdb;", "location / { }")
+    nginx.start()
+    assert len(nginx.errors(UNREADABLE)) == (os.geteuid() == 0)
+    assert Asker(nginx)(a.KR) == ("KR", "AS")
