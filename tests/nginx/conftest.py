@@ -15,6 +15,7 @@ missing is a failure that says so.
 
 import os
 import pathlib
+import tempfile
 
 import pytest
 
@@ -53,6 +54,15 @@ def country_db():
 @pytest.fixture(scope="session")
 def fixture_dir():
     return _path_from("WEIR_FIXTURE_DIR", "the folder of small databases")
+
+
+@pytest.fixture
+def folder():
+    """A folder whose files nginx's workers may read, as tmp_path's they may not."""
+    with tempfile.TemporaryDirectory(prefix="weir-", dir="/tmp") as name:
+        path = pathlib.Path(name)
+        path.chmod(0o755)
+        yield path
 
 
 @pytest.fixture

@@ -26,6 +26,9 @@ PERIOD = 30 * 86400  # of all rates of a served example, in seconds
 
 PATHS = {"/var/lib/GeoIP/country.mmdb": "@db@",
          "/var/lib/GeoIP/own.mmdb": "@own@",
+         "/var/lib/GeoIP/city.mmdb": "@city@",
+         "/var/lib/GeoIP/asn.mmdb": "@asn@",
+         "/var/lib/GeoIP/partners.mmdb": "@partners@",
          "/var/log/nginx": "@dir@",
          "127.0.0.1:3000": "127.0.0.1:@upstream@",
          "127.0.0.1:3001": "127.0.0.1:@upstream2@"}
@@ -75,6 +78,12 @@ class Example(NamedTuple):
     def slowly(self):
         """The inside of http, with rates that no test's duration matters to."""
         return re.sub(r"\b(\d+)r/\d*[smhd]\b", r"\1r/30d", self.inside())
+
+
+def databases(fixture_dir):
+    """Words for small databases that stand for those of examples."""
+    names = {"own": "custom", "city": "fields", "asn": "asn", "partners": "partners"}
+    return {word: fixture_dir / f"{name}.mmdb" for word, name in names.items()}
 
 
 # ---- Reading ----
@@ -144,10 +153,7 @@ def _source(name):
 
 
 def directives():
-    """All that the module has, but for those that it only refuses."""
-    return [word for macro, word in re.findall(
-        r"(\w+|\{ ngx_string)\(\"(weir_\w+)\"", _source("conf"))
-        if not macro.endswith("_later")]
+    return re.findall(r"(?:\w+|\{ ngx_string)\(\"(weir_\w+)\"", _source("conf"))
 
 
 def variables():

@@ -9,14 +9,18 @@ example that no test runs fails here.
 import itertools
 import json
 import re
+import time
 
+import maxminddb
 import pytest
 
 import addresses as a
 import documents
 from client import encode, get, pipeline, statuses
-from documents import PERIOD, directives, proves, variables, waits_for
-from server import wait_for
+from databases import built, moved, padded, replace, retyped
+from documents import (PERIOD, databases, directives, proves, variables,
+                       waits_for)
+from server import OLD_DATABASE, wait_for
 from upstreams import http_upstream
 from waiting import hold
 
@@ -42,8 +46,7 @@ PROVED_BY = {"README.md": "test_readme.py",
 def test_nginx_takes_every_example_without_a_warning(make_nginx, country_db,
                                                      fixture_dir, example):
     nginx = make_nginx(words={"db": country_db, "upstream": 3000,
-                              "own": fixture_dir / "custom.mmdb",
-                              "upstream2": 3001})
+                              "upstream2": 3001, **databases(fixture_dir)})
     code, said = documents.check(example, nginx)
     assert code == 0, said
     assert not re.search(r"\[(warn|error|crit|alert|emerg)\]", said), said
@@ -112,7 +115,7 @@ def entries():
 
 
 def test_the_reference_has_every_directive_and_variable():
-    assert len(directives()) >= 12 and len(variables()) >= 6
+    assert len(directives()) >= 20 and len(variables()) >= 9
     assert set(directives() + variables()) <= set(entries())
 
 
@@ -175,7 +178,9 @@ def test_budgets_may_be_as_long_as_the_reference_says(make_nginx, rate, paid_off
     ("weir_limit_zone $uri zone=one:1m rate=1r/s; server { weir_limit zone=one"
      " cost=4294967296; }", "4294967295"),
     ("weir_limit_status 600;", "599"), ("weir_limit_status 399;", "400"),
-    ("weir_limit_log_rate 10001;", "10000"), ("weir_limit_log_rate 0;", "1")])
+    ("weir_limit_log_rate 10001;", "10000"), ("weir_limit_log_rate 0;", "1"),
+    ("weir_geo_db none.mmdb reload=99ms;", "100ms"),
+    ("weir_geo_db none.mmdb reload=86401s;", "1d")])
 def test_bounds_are_those_of_the_reference(make_nginx, line, word):
     nginx = make_nginx(documents.listening(line.replace("server", "\nserver")))
     code, said = nginx.check()
@@ -183,19 +188,6 @@ def test_bounds_are_those_of_the_reference(make_nginx, line, word):
     assert re.search(rf"\b{word}\b", said), said
     text = (documents.ROOT / DIRECTIVES).read_text().replace(",", "")
     assert re.search(rf"\b{word}\b", text)
-
-
-@pytest.mark.parametrize("line", [
-    "weir_geo_source $arg_x;", "weir_geo_override 10.0.0.0/8 KR;",
-    "weir_geo_variable $x city;", "weir_geo_db @db@ reload=30s;",
-    "add_header X-Epoch $weir_geo_epoch;"])
-def test_what_comes_later_is_refused(make_nginx, country_db, line):
-    text = (documents.ROOT / DIRECTIVES).read_text()
-    assert re.search(r"reload=" if "reload" in line
-                     else re.escape(re.search(r"\$?weir_geo_\w+", line)[0]), text)
-    code, said = make_nginx(line, "", words={"db": country_db}).check()
-    assert code != 0
-    assert "not supported by this version" in said or "unknown" in said
 
 
 # ---- Running examples ----
@@ -209,8 +201,7 @@ def reply(request):
 def serve(start_nginx, country_db, fixture_dir):
     with http_upstream(reply) as port:
         yield documents.Runner(start_nginx, {
-            "db": country_db, "own": fixture_dir / "custom.mmdb",
-            "upstream": port})
+            "db": country_db, "upstream": port, **databases(fixture_dir)})
 
 
 def passed(nginx, path="/", address=ME, most=120, refused=429, headers=()):
@@ -504,6 +495,159 @@ def test_an_optional_database_need_not_be_there(serve, make_nginx, example):
     assert nginx.access("x")["weir_country"] == "XX"
 
 
+UPDATED = r"\[notice\] .* database \".*\" updated: "
+REFUSED = r"\[error\] .* database \".*\" is not updated"
+
+
+@proves(DIRECTIVES, "weir_geo_db", 3)
+def test_an_older_database_is_taken_if_it_may_be(serve, example, folder, fixture_dir):
+    file, good = folder / "country.mmdb", fixture_dir / "maxmind.mmdb"
+    file.write_bytes(built(good.read_bytes(), 1_800_000_000))
+    nginx = serve(example, [("reload=5m", "reload=100ms")], db=file)
+    assert get(nginx.port, "/", a.KR).status == 200
+    replace(file, moved(good.read_bytes(), b"KR", b"KP"))
+    nginx.wait_errors(UPDATED)
+    assert get(nginx.port, "/", a.KR).status == 403
+
+
+def test_an_optional_database_is_taken_up_when_it_is_there(make_nginx, fixture_dir):
+    nginx = make_nginx()
+    file = nginx.dir / "country.mmdb"
+    nginx.configure(f"weir_geo_db {file} optional reload=100ms;",
+                    "location / { return 200 $weir_country$weir_geo_epoch; }")
+    nginx.start()
+    assert get(nginx.port, "/", a.KR).text == "XX"
+    replace(file, (fixture_dir / "maxmind.mmdb").read_bytes())
+    nginx.wait_errors(UPDATED)
+    assert get(nginx.port, "/", a.KR).text == "KR1700000000"
+
+
+def is_said_of_databases(lines):
+    """Whether the reference quotes them, of a file in the usual place."""
+    found = [re.sub(r'/tmp/[^"]*/', "/var/lib/GeoIP/",
+                    re.search(r'database "/.*', line)[0]) for line in lines]
+    assert found
+    return all(is_quoted(line) for line in found)
+
+
+def test_what_the_log_says_of_updates_is_what_the_reference_says(
+        make_nginx, fixture_dir):
+    nginx = make_nginx()
+    file = nginx.dir / "country.mmdb"
+    now, name = int(time.time()), "weir-test-maxmind"
+
+    def typed(data, kind="GeoLite2-Country"):
+        return retyped(data, name, kind)
+
+    data = built((fixture_dir / "maxmind.mmdb").read_bytes(), now - 100)
+    small = retyped(built((fixture_dir / "record-24.mmdb").read_bytes(), now),
+                    "weir-test-record-24", name)
+    file.write_bytes(typed(data))
+    nginx.configure(f"weir_geo_db {file} reload=100ms;", "location / { }")
+    nginx.start()
+
+    refused = [typed(built(data, now - 200)),       # built earlier
+               typed(moved(data, b"KR", b"JP")),    # at the same time, and another
+               typed(small),
+               typed(built(data, now), "GeoLite2-City"),
+               b"garbage"]
+    for count, other in enumerate(refused, 1):
+        replace(file, other)
+        nginx.wait_errors(REFUSED, count)
+    file.unlink()
+    nginx.wait_errors(REFUSED, len(refused) + 1)
+    replace(file, typed(built(data, now)))
+    nginx.wait_errors(UPDATED)
+    assert is_said_of_databases(nginx.errors(REFUSED) + nginx.errors(UPDATED))
+
+
+def test_what_the_log_says_of_a_database_without_room_is_in_the_reference(
+        make_nginx, fixture_dir):
+    nginx = make_nginx()
+    file = nginx.dir / "country.mmdb"
+    data = (fixture_dir / "fields.mmdb").read_bytes()
+    file.write_bytes(data)
+    nginx.configure(
+        f"weir_geo_db {fixture_dir}/maxmind.mmdb reload=100ms;"
+        f"weir_geo_variable $city city.names.en db={file};",
+        "location / { return 200 $city; }")
+    nginx.start()
+    large = padded(built(data, 1_700_000_001), 16 << 20)
+    replace(file, large)
+    assert is_said_of_databases(nginx.wait_errors(REFUSED))
+    nginx.reload()
+    replace(file, built(large, 1_700_000_002).replace(b"\x46Berlin", b"\x46Bremen"))
+    nginx.wait_errors(UPDATED)
+    assert get(nginx.port, "/", a.DE).text == "Bremen"
+
+
+def test_what_the_log_says_of_a_files_age_and_mode_is_in_the_reference(
+        make_nginx, fixture_dir):
+    nginx = make_nginx()
+    file = nginx.dir / "country.mmdb"
+    file.write_bytes((fixture_dir / "maxmind.mmdb").read_bytes())
+    file.chmod(0o600)
+    nginx.configure(f"weir_geo_db {file};", "location / { }")
+    nginx.start()
+    said = [line for line in nginx.lines("error.log") if "[warn]" in line]
+    assert [line for line in said if OLD_DATABASE.search(line)]
+    assert is_said_of_databases(said)
+
+
+@proves(DIRECTIVES, "weir_geo_source")
+def test_the_country_is_whom_the_application_asks_for(serve, example):
+    nginx = serve(example)
+
+    def ask(address, path="/for/"):
+        return get(nginx.port, path, "127.0.0.1", [("X-Customer-Address", address)])
+
+    assert received(ask(a.KR).text, "X-Geo-Country") == ["KR"]
+    assert received(ask(a.DE6).text, "X-Geo-Country") == ["DE"]
+    assert received(ask(f"{a.KR}, {a.KR}").text, "X-Geo-Country") == ["XX"]
+    assert ask(a.KP).status == 403
+    assert ask(a.KP, "/").status == 200
+    spoof = [("X-Customer-Address", a.KR)]
+    assert get(nginx.port, "/for/", a.KP, spoof).status == 403
+    assert passed(nginx, "/for/", ME, 20, refused=403) == 0
+    # Of 21 requests, the application has had 4; those denied cost nothing.
+    found = [ask(f"168.126.63.{n}").status for n in range(30)]
+    assert found == [200] * 17 + [429] * 13
+    assert waits_for(ask(a.DE), 1, 10)
+
+
+@proves(DIRECTIVES, "weir_geo_override")
+def test_the_operator_knows_better_than_the_database(serve, example):
+    """Of networks that the database has in Germany."""
+    nginx = serve(example, [("203.0.113.0/24", "81.169.145.0/24"),
+                            ("203.0.113.64/26", "81.169.145.64/26"),
+                            ("2001:db8:1::10", "2a01:4f8:1::10")])
+    found = {}
+    for address in ("81.169.145.1", "81.169.145.64", "81.169.146.1", "10.20.1.1",
+                    "2a01:4f8:1::10", "2a01:4f8:1::11"):
+        answer = get(nginx.port, f"/?id={address}", address)
+        found[address] = answer.status, nginx.access(address)["weir_country"]
+    assert found == {
+        "81.169.145.1": (200, "CH"), "81.169.145.64": (403, "DE"),
+        "81.169.146.1": (403, "DE"), "10.20.1.1": (200, "KR"),
+        "2a01:4f8:1::10": (200, "ZZ"), "2a01:4f8:1::11": (403, "DE")}
+
+
+@proves(DIRECTIVES, "weir_geo_variable")
+def test_fields_go_to_the_log_and_to_the_backend(serve, example):
+    nginx = serve(example)
+    text = (documents.ROOT / DIRECTIVES).read_text()
+    assert '`{"partner": true}`' in text
+    spoof = [("X-City", "Paris")]
+    for address, name in ((a.DE, "Berlin"), (a.KR, "Seoul"), (a.US, "-")):
+        answer = get(nginx.port, "/", address, spoof)
+        assert received(answer.text, "X-City") == [name]
+    assert lines(nginx, "places.log")(3) == \
+        [f"{a.DE} DE Berlin", f"{a.KR} KR Seoul", f"{a.US} US -"]
+    assert passed(nginx, "/", a.DE) == 120
+    assert passed(nginx, "/", a.KR) == 5
+    assert waits_for(get(nginx.port, "/other", a.KR), 1, 10)
+
+
 ADDRESSES = {"KR": a.KR, "DE": a.DE, "FR": a.FR, "GB": a.GB, "CH": a.CH,
              "US": a.US, "KP": a.KP, "XX": a.UNKNOWN, "ZZ": OFFICE}
 
@@ -630,6 +774,14 @@ def test_a_continent_has_its_backend(serve, example):
         assert get(nginx.port, "/", a.KR).header("X-Backend") == "Asia"
         assert get(nginx.port, "/", a.DE).header("X-Backend") is None
         assert get(nginx.port, "/", a.UNKNOWN).status == 200
+
+
+@proves(DIRECTIVES, "$weir_geo_epoch")
+def test_a_page_says_how_old_the_database_is(serve, example, country_db):
+    nginx = serve(example)
+    with maxminddb.open_database(country_db) as reader:
+        epoch = reader.metadata().build_epoch
+    assert get(nginx.port, "/geo-epoch").text == f"{epoch}\n"
 
 
 @proves(DIRECTIVES, "$weir_status")

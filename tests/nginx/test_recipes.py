@@ -8,6 +8,7 @@ import pytest
 import addresses as a
 import documents
 from client import Connection, encode, get, pipeline, read_response, statuses
+from databases import built, moved
 from documents import PERIOD, proves, waits_for
 from server import wait_for
 from upstreams import http_upstream
@@ -24,9 +25,11 @@ def reply(request):
 
 
 @pytest.fixture
-def serve(start_nginx, country_db):
+def serve(start_nginx, country_db, fixture_dir):
     with http_upstream(reply) as port:
-        yield documents.Runner(start_nginx, {"db": country_db, "upstream": port})
+        yield documents.Runner(start_nginx, {
+            "db": country_db, "upstream": port,
+            **documents.databases(fixture_dir)})
 
 
 def passed(nginx, path="/", address=ME, most=120, headers=(), host="localhost"):
@@ -45,10 +48,10 @@ def command(heading):
     return text
 
 
-def run(text, nginx):
+def run(text, nginx, check=True):
     text = text.replace("/var/log/nginx", str(nginx.dir))
     return subprocess.run(["sh", "-c", text], capture_output=True, text=True,
-                          check=True).stdout.splitlines()
+                          check=check).stdout.splitlines()
 
 
 def test_every_recipe_is_run():
@@ -291,3 +294,65 @@ def test_monitoring_is_neither_filtered_nor_limited(serve, example):
     assert passed(nginx, "/", a.DE, 30) == 21
     assert passed(nginx, "/", "192.0.2.20", 30) == 21
     assert waits_for(get(nginx.port, "/other", a.DE), 1, 10)
+
+
+@proves(RECIPES, "Keeping the country database up to date")
+def test_a_database_is_fetched_and_taken_up(serve, folder, fixture_dir, example):
+    """What comes from afar here comes from another folder."""
+    shop, home = folder / "shop", folder / "home"
+    shop.mkdir()
+    home.mkdir()
+    data = (fixture_dir / "maxmind.mmdb").read_bytes()
+    (home / "country.mmdb").write_bytes(data)
+    nginx = serve(example, [("reload=1m", "reload=100ms")],
+                  db=home / "country.mmdb")
+    fetch = command("Keeping the country database up to date") \
+        .replace("/var/lib/GeoIP", str(home)) \
+        .replace("https://geo.example", f"file://{shop}")
+
+    def asked():
+        before = len(nginx.lines("geo.log"))
+        get(nginx.port, "/", a.KR)
+        wait_for(lambda: len(nginx.lines("geo.log")) > before, "the log")
+        return nginx.lines("geo.log")[-1].split()[1:3]
+
+    epoch = 1_700_000_000
+    assert asked() == ["KR", str(epoch)]
+    run(fetch, nginx, check=False)  # there is nothing to be had
+    assert (home / "country.mmdb").read_bytes() == data
+
+    newer = built(moved(data, b"KR", b"JP"), epoch + 1)
+    (shop / "country.mmdb").write_bytes(newer)
+    run(fetch, nginx)
+    assert (home / "country.mmdb").stat().st_mode & 0o777 == 0o644
+    nginx.wait_errors("updated: ")
+    assert asked() == ["JP", str(epoch + 1)]
+
+    for count, other in enumerate((data[:1000], built(data, epoch - 1)), 1):
+        (shop / "country.mmdb").write_bytes(other)
+        run(fetch, nginx)
+        nginx.wait_errors("is not updated", count)
+        assert asked() == ["JP", str(epoch + 1)]
+
+    nginx.reload()
+    assert asked() == ["KR", str(epoch - 1)]
+
+
+@proves(RECIPES, "Cities and networks")
+def test_cities_and_networks_are_known(serve, example):
+    nginx = serve(example)
+    spoof = [("X-City", "Paris"), ("x_asn", "1")]
+    for address, city, asn in ((a.DE, "Berlin", "64500"), (a.KR, "Seoul", "64510"),
+                               (a.US, "-", "0")):
+        lines = get(nginx.port, "/", address, spoof).text.splitlines()
+        assert [line for line in lines if re.match("x.(city|asn)", line, re.I)] == \
+            [f"X-City: {city}", f"X-ASN: {asn}"]
+    wait_for(lambda: len(nginx.lines("places.log")) == 3, "the log")
+    assert nginx.lines("places.log") == [
+        f'{a.DE} DE "Berlin" AS64500 "Example \\x22Hosting\\x22 GmbH" 200',
+        f'{a.KR} KR "Seoul" AS64510 "-" 200', f'{a.US} US "-" AS0 "-" 200']
+    assert passed(nginx, "/", a.DE, 30) == 4
+    assert waits_for(get(nginx.port, "/", a.DE), 1, 1)
+    for address in (a.KR, a.US):
+        assert passed(nginx, "/", address, 30) == 20
+        assert waits_for(get(nginx.port, "/other", address), 1, 10)
