@@ -40,6 +40,10 @@ static ngx_int_t ngx_http_weir_may_read(ngx_core_conf_t *ccf, ngx_str_t *file,
 #define NGX_HTTP_WEIR_MIN_RELOAD   100
 #define NGX_HTTP_WEIR_MAX_RELOAD   (24 * 60 * 60 * 1000)
 
+/* a file that came to more would be a danger before it is refused */
+#define NGX_HTTP_WEIR_MOST         ((uint64_t) 64 * 1024 * 1024)
+#define NGX_HTTP_WEIR_MOST_TIMES   4                /* of the first file */
+
 #define NGX_HTTP_WEIR_DAY          (24 * 60 * 60)          /* s */
 #define NGX_HTTP_WEIR_OLD          (30 * NGX_HTTP_WEIR_DAY)
 
@@ -307,8 +311,13 @@ ngx_http_weir_open_fields(ngx_conf_t *cf, ngx_http_weir_main_conf_t *wmcf)
             database->accept = wmcf->countries->accept;
         }
 
-        database->optional = field[i]->file.len == 0
-                             && wmcf->countries->optional;
+        database->optional = wmcf->countries
+                             && wmcf->countries->optional
+                             && file.len == wmcf->countries->file.len
+                             && ngx_strncmp(file.data,
+                                            wmcf->countries->file.data,
+                                            file.len)
+                                == 0;
 
         field[i]->database = database;
 
@@ -337,6 +346,14 @@ ngx_http_weir_open(ngx_conf_t *cf, ngx_http_weir_database_t *database,
     geo = NULL;
     error->text[0] = '\0';
     file = (char *) database->file.data;
+
+    if (ngx_process == NGX_PROCESS_SIGNALLER) {
+
+        /* "nginx -s stop" reads a configuration, too: whatever the files are */
+
+        database->found = 1;
+        return NGX_OK;
+    }
 
     ngx_http_weir_look_at_file(database, &looked);
 
@@ -373,6 +390,8 @@ ngx_http_weir_open(ngx_conf_t *cf, ngx_http_weir_database_t *database,
         }
 
         database->updates->settled = looked;
+        database->most = ngx_max(NGX_HTTP_WEIR_MOST,
+                                 NGX_HTTP_WEIR_MOST_TIMES * looked.size);
     }
 
     if (!database->found) {
@@ -414,7 +433,7 @@ ngx_http_weir_share(ngx_conf_t *cf, ngx_http_weir_database_t *database,
     weir_geo_share_format(database->memory, database->size);
 
     if ((geo && weir_geo_publish(geo, database->memory, database->size, 0,
-                                 error)
+                                 ngx_time(), error)
                 != WEIR_GEO_PUBLISHED)
         || weir_geo_share_attach(database->memory, database->size,
                                  database->kind, &database->geo, error)
@@ -540,6 +559,10 @@ ngx_http_weir_check_readable(ngx_cycle_t *cycle,
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
     database = wmcf->databases.elts;
+
+    if (!ccf->master) {
+        return;  /* there is one process, which stays who it is */
+    }
 
     for (i = 0; i < wmcf->databases.nelts; i++) {
 

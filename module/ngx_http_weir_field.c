@@ -12,7 +12,8 @@ static ngx_int_t ngx_http_weir_look_up_field(ngx_http_request_t *r,
     ngx_http_weir_ctx_t *ctx, ngx_http_weir_field_t *field, ngx_str_t *value);
 
 
-#define NGX_HTTP_WEIR_FIELD_LEN  256  /* longer ones are looked up again */
+#define NGX_HTTP_WEIR_FIELD_LEN      256    /* longer: looked up again */
+#define NGX_HTTP_WEIR_MAX_FIELD_LEN  16384  /* longer: none */
 
 
 /* weir_geo_variable $name FIELD.PATH [db=FILE] [default=TEXT]; */
@@ -172,29 +173,30 @@ ngx_http_weir_look_up_field(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx,
 
     p = buf;
     size = sizeof(buf);
-    len = 0;
 
-    if (field->database->geo) {
-        len = weir_geo_field(field->database->geo, field->path, ctx->address,
-                             ctx->address_len, buf, size);
-    }
+    for ( ;; ) {
+        len = 0;
 
-    if (len > size) {
+        if (field->database->geo) {
+            len = weir_geo_field(field->database->geo, field->path,
+                                 ctx->address, ctx->address_len, p, size);
+        }
+
+        if (len <= size || len > NGX_HTTP_WEIR_MAX_FIELD_LEN) {
+            break;
+        }
+
+        /* again: after an update meanwhile it may be another text */
+
         size = len;
 
         p = ngx_pnalloc(r->main->pool, size);
         if (p == NULL) {
             return NGX_ERROR;
         }
-
-        /* the database may have been updated: it may be another text now */
-
-        len = weir_geo_field(field->database->geo, field->path, ctx->address,
-                             ctx->address_len, p, size);
-        len = ngx_min(len, size);
     }
 
-    if (len == 0) {
+    if (len == 0 || len > NGX_HTTP_WEIR_MAX_FIELD_LEN) {
         value->len = field->otherwise.len;
         value->data = field->otherwise.len ? field->otherwise.data
                                            : (u_char *) "";
@@ -202,12 +204,16 @@ ngx_http_weir_look_up_field(ngx_http_request_t *r, ngx_http_weir_ctx_t *ctx,
     }
 
     value->len = len;
-    value->data = ngx_pnalloc(r->main->pool, len);
-    if (value->data == NULL) {
-        return NGX_ERROR;
-    }
+    value->data = (u_char *) p;
 
-    ngx_memcpy(value->data, p, len);
+    if (p == buf) {
+        value->data = ngx_pnalloc(r->main->pool, len);
+        if (value->data == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(value->data, buf, len);
+    }
 
     return NGX_OK;
 }

@@ -239,6 +239,7 @@ typedef struct {
     ngx_shm_t                           shm;     /* updates, and behind: */
     void                               *memory;  /* the database */
     size_t                              size;
+    uint64_t                            most;    /* bytes of a file to read */
     ngx_http_weir_updates_t            *updates;
     ngx_fd_t                            lock;    /* of who updates it */
     ngx_http_weir_update_t              update;

@@ -145,6 +145,11 @@ ngx_http_weir_look_out(ngx_http_weir_database_t *database, ngx_log_t *log)
             ngx_http_weir_log_refusal(database, &now, log,
                                       "the file can't be found", "");
 
+        } else if (now.size > database->most) {
+            ngx_http_weir_log_refusal(database, &now, log,
+                                      "the file is far larger than the first "
+                                      "one", "; a reload of nginx takes it");
+
         } else if (ngx_http_weir_start_reading(database, log) == NGX_OK) {
             return;  /* and keep the lock */
         }
@@ -240,7 +245,7 @@ ngx_http_weir_read(void *data)
     if (update->status == WEIR_OK) {
         update->verdict = weir_geo_publish(geo, database->memory,
                                            database->size, database->accept,
-                                           &update->error);
+                                           time(NULL), &update->error);
         weir_geo_close(geo);
     }
 
@@ -312,8 +317,12 @@ ngx_http_weir_refuse(ngx_http_weir_database_t *database, ngx_log_t *log)
             hint = ", or \"accept=type\"";
             break;
 
-        default: /* WEIR_GEO_TOO_LARGE */
+        case WEIR_GEO_TOO_LARGE:
             hint = "; a reload of nginx makes room";
+            break;
+
+        default: /* WEIR_GEO_HALF_DONE, WEIR_GEO_OF_FUTURE */
+            hint = "; a reload of nginx takes it";
             break;
         }
     }

@@ -92,7 +92,7 @@ weir_geo_t* publish() {
   void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   must(memory != MAP_FAILED, "mmap");
   weir_geo_share_format(memory, size);
-  must(weir_geo_publish(opened, memory, size, 0, &error) == WEIR_GEO_PUBLISHED, error.text);
+  must(weir_geo_publish(opened, memory, size, 0, 0, &error) == WEIR_GEO_PUBLISHED, error.text);
   weir_geo_close(opened);
   must(weir_geo_share_attach(memory, size, WEIR_GEO_COUNTRIES, &geo, &error) == WEIR_OK,
        error.text);

@@ -247,13 +247,13 @@ weir_status_t weir_geo_share_attach(void* memory, size_t size, weir_geo_kind_t k
 }
 
 weir_geo_verdict_t weir_geo_publish(const weir_geo_t* geo, void* memory, size_t size,
-                                    unsigned accept, weir_error_t* error) {
+                                    unsigned accept, uint64_t now, weir_error_t* error) {
   const auto buffer = weir::DoubleBuffer::attach(memory, size);
   if (!buffer) {
     weir::set_error(error, "no memory for databases: expected what weir_geo_share_format made");
     return WEIR_GEO_TOO_LARGE;
   }
-  return weir::publish(geo->database->words(), geo->path.c_str(), accept, *buffer, error);
+  return weir::publish(geo->database->words(), geo->path.c_str(), accept, now, *buffer, error);
 }
 
 weir_geo_overrides_t* weir_geo_overrides_new(void) { return new (std::nothrow) weir_geo_overrides; }

@@ -189,9 +189,9 @@ test_geo_share(void)
 
     weir_geo_country(handle, NULL, address, 4, &country);
     CHECK(strcmp(country.code, "XX") == 0);
-    CHECK(weir_geo_publish(geo, memory, size, 0, &error) == WEIR_GEO_PUBLISHED);
-    CHECK(weir_geo_publish(geo, memory, size, 0, &error) == WEIR_GEO_SAME);
-    CHECK(weir_geo_publish(handle, memory, size, 0, &error) == WEIR_GEO_SAME);
+    CHECK(weir_geo_publish(geo, memory, size, 0, 1800000000, &error) == WEIR_GEO_PUBLISHED);
+    CHECK(weir_geo_publish(geo, memory, size, 0, 1800000000, &error) == WEIR_GEO_SAME);
+    CHECK(weir_geo_publish(handle, memory, size, 0, 1800000000, &error) == WEIR_GEO_SAME);
     weir_geo_close(geo);
     weir_geo_country(handle, NULL, address, 4, &country);
     CHECK(strcmp(country.code, "DE") == 0);

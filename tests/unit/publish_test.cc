@@ -35,6 +35,10 @@ MmdbFileBytes file(const char* code, unsigned epoch, unsigned networks = 2) {
   return bytes;
 }
 
+constexpr std::uint64_t kNow = 200'000;  // all files are of the past
+constexpr unsigned kAll = WEIR_GEO_ACCEPT(WEIR_GEO_OLDER) | WEIR_GEO_ACCEPT(WEIR_GEO_SMALLER) |
+                          WEIR_GEO_ACCEPT(WEIR_GEO_OTHER_TYPE);
+
 class PublishTest : public ::testing::Test {
  protected:
   PublishTest() {
@@ -59,7 +63,7 @@ class PublishTest : public ::testing::Test {
   }
   weir_geo_verdict_t publish(const MmdbFileBytes& bytes, unsigned accept = 0) {
     error_.text[0] = 0;
-    return weir_geo_publish(open(bytes).get(), memory_.get(), size_, accept, &error_);
+    return weir_geo_publish(open(bytes).get(), memory_.get(), size_, accept, kNow, &error_);
   }
   std::string country_of_all() const {
     const std::uint8_t address[] = {1, 2, 3, 4};
@@ -122,10 +126,26 @@ TEST_F(PublishTest, AnOlderDatabaseIsRefusedUnlessAccepted) {
   EXPECT_EQ("DE", country_of_all());
 }
 
-TEST_F(PublishTest, AnotherDatabaseOfTheSameTimeMayBeHalfWritten) {
+TEST_F(PublishTest, AnotherDatabaseOfTheSameTimeMayBeHalfWrittenWhateverIsAccepted) {
   publish(file("KR", 1000));
-  EXPECT_EQ(WEIR_GEO_OLDER, publish(file("DE", 1000)));
-  EXPECT_TRUE(says("as was the database in use, and differs from it")) << error_.text;
+  for (const unsigned accept : {0u, kAll, ~0u}) {
+    EXPECT_EQ(WEIR_GEO_HALF_DONE, publish(file("DE", 1000), accept));
+    EXPECT_TRUE(says("as was the database in use, and differs from it")) << error_.text;
+    EXPECT_EQ("KR", country_of_all());
+  }
+}
+
+TEST_F(PublishTest, ADatabaseFromTheFutureIsRefusedWhateverIsAccepted) {
+  publish(file("KR", 1000));
+  const unsigned tomorrow = kNow + 24 * 60 * 60;
+  EXPECT_EQ(WEIR_GEO_OF_FUTURE, publish(file("DE", tomorrow + 1), ~0u));
+  EXPECT_TRUE(says("which is yet to come: expected one of the past")) << error_.text;
+  EXPECT_EQ("KR", country_of_all());
+  EXPECT_EQ(WEIR_GEO_PUBLISHED, publish(file("DE", tomorrow)));
+}
+
+TEST_F(PublishTest, TheFirstDatabaseIsPublishedWhateverItIs) {
+  EXPECT_EQ(WEIR_GEO_PUBLISHED, publish(file("KR", 4'000'000'000)));
   EXPECT_EQ("KR", country_of_all());
 }
 
@@ -160,8 +180,9 @@ TEST_F(PublishTest, ADatabaseOfFieldsNeverTakesThePlaceOfOneOfCountries) {
   const std::string path = directory_.write("fields.mmdb", file("DE", 2000).bytes());
   ASSERT_EQ(WEIR_OK, weir_geo_open_fields(path.c_str(), &fields, &error_)) << error_.text;
   const Geo closed(fields);
-  EXPECT_EQ(WEIR_GEO_OTHER_TYPE, weir_geo_publish(fields, memory_.get(), size_,
-                                                  WEIR_GEO_ACCEPT(WEIR_GEO_OTHER_TYPE), &error_));
+  EXPECT_EQ(WEIR_GEO_OTHER_TYPE,
+            weir_geo_publish(fields, memory_.get(), size_, WEIR_GEO_ACCEPT(WEIR_GEO_OTHER_TYPE),
+                             kNow, &error_));
   EXPECT_EQ("KR", country_of_all());
 }
 
@@ -169,7 +190,8 @@ TEST_F(PublishTest, ADatabaseForWhichThereIsNoRoomIsRefused) {
   const Geo geo = open(file("KR", 1000));
   const std::size_t little = 3 * 4096;
   weir_geo_share_format(memory_.get(), little);
-  EXPECT_EQ(WEIR_GEO_TOO_LARGE, weir_geo_publish(geo.get(), memory_.get(), little, 0, &error_));
+  EXPECT_EQ(WEIR_GEO_TOO_LARGE,
+            weir_geo_publish(geo.get(), memory_.get(), little, 0, kNow, &error_));
   EXPECT_TRUE(says("expected at most 4096")) << error_.text;
 }
 

@@ -472,9 +472,11 @@ WEIR_API weir_status_t weir_geo_share_attach(void *memory, size_t size,
 typedef enum weir_geo_verdict {
     WEIR_GEO_PUBLISHED = 0,
     WEIR_GEO_SAME,        /* is what is published, to the byte */
-    WEIR_GEO_OLDER,       /* not built later; see below */
+    WEIR_GEO_OLDER,       /* built earlier */
     WEIR_GEO_SMALLER,     /* knows less than half as many networks */
     WEIR_GEO_OTHER_TYPE,  /* of another type, or kind */
+    WEIR_GEO_HALF_DONE,   /* built at the same time, but another one */
+    WEIR_GEO_OF_FUTURE,   /* built more than a day from now */
     WEIR_GEO_TOO_LARGE    /* there is no room for it in this memory */
 } weir_geo_verdict_t;
 
@@ -483,12 +485,15 @@ typedef enum weir_geo_verdict {
 /*
  * Publishes a database that was opened, unless it looks like a mistake beside
  * the one that is published: then error says what is wrong with it. The
- * verdicts OLDER, SMALLER and OTHER_TYPE may be accepted. A database that was
- * built at the same time as the published one, and differs, is OLDER: so does
- * a file look that is just being overwritten in place.
+ * verdicts OLDER, SMALLER and OTHER_TYPE (but not of another kind) may be
+ * accepted. HALF_DONE may not: so does a file look that is just being
+ * overwritten in place, since its metadata stand at its end. Nor may
+ * OF_FUTURE, behind which all others would be older. `now` is in seconds since
+ * 1970. The first database is published whatever it is, if there is room.
  */
 WEIR_API weir_geo_verdict_t weir_geo_publish(const weir_geo_t *geo,
-    void *memory, size_t size, unsigned accept, weir_error_t *error);
+    void *memory, size_t size, unsigned accept, uint64_t now,
+    weir_error_t *error);
 
 
 /*
