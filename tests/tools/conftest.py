@@ -30,6 +30,15 @@ def _path_from(variable, kind):
     return path
 
 
+def with_metadata(source, path, old, new):
+    """A copy whose metadata says something else."""
+    data = source.read_bytes()
+    start = data.rindex(b"\xab\xcd\xefMaxMind.com")
+    assert data[start:].count(old) == 1
+    path.write_bytes(data[:start] + data[start:].replace(old, new))
+    return path
+
+
 @pytest.fixture(scope="session")
 def binary():
     return _path_from("WEIR_GEO", "the binary weir-geo")

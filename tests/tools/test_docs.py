@@ -44,7 +44,7 @@ SESSIONS = dict(sessions())
 def folder(tmp_path, country_db, fixture_dir):
     (tmp_path / "country.mmdb").symlink_to(country_db)
     (tmp_path / "own.mmdb").symlink_to(fixture_dir / "custom.mmdb")
-    (tmp_path / "asn.mmdb").symlink_to(fixture_dir / "no-country.mmdb")
+    (tmp_path / "asn.mmdb").symlink_to(fixture_dir / "asn.mmdb")
     (tmp_path / "access.log").write_text(ACCESS_LOG)
     return tmp_path
 

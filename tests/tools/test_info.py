@@ -7,6 +7,8 @@ import time
 import maxminddb
 import pytest
 
+from conftest import with_metadata
+
 DAY = 86400
 
 
@@ -90,16 +92,32 @@ def test_words_have_the_same_names_and_values(weir_geo, fixture_dir):
     assert words["eu fields"] == "built in"
 
 
+# ---- Without countries ----
+
+@pytest.mark.parametrize("name, networks", [("asn", 2), ("partners", 2), ("fields", 3)])
+def test_a_file_without_countries_has_the_other_facts(weir_geo, fixture_dir, name, networks):
+    path = fixture_dir / f"{name}.mmdb"
+    said = info(weir_geo, path)
+    assert list(said) == list(info(weir_geo, fixture_dir / "maxmind.mmdb"))
+    with maxminddb.open_database(str(path)) as reader:
+        metadata = reader.metadata()
+    for name_of in ("database_type", "build_epoch", "ip_version", "record_size", "node_count"):
+        assert said[name_of] == getattr(metadata, name_of)
+    assert said["country_fields"] == said["continent_fields"] == said["eu_fields"] == []
+    assert (said["networks"], said["countries"]) == (networks, 0)
+    assert said["file_bytes"] == os.path.getsize(path)
+    assert said["table_bytes"] is said["compile_ms"] is None
+
+
+def test_words_say_that_there_are_no_countries(weir_geo, fixture_dir):
+    done = weir_geo("info", "--db", fixture_dir / "asn.mmdb")
+    assert (done.code, done.err) == (0, "")
+    words = {line[:18].rstrip(): line[18:] for line in done.lines}
+    assert [words[f"{one} fields"] for one in ("country", "continent", "eu")] == ["none"] * 3
+    assert words["table bytes"] == words["compile ms"] == "null"
+
+
 # ---- What a file may claim ----
-
-def with_metadata(source, path, old, new):
-    """A copy whose metadata says something else."""
-    data = source.read_bytes()
-    start = data.rindex(b"\xab\xcd\xefMaxMind.com")
-    assert data[start:].count(old) == 1
-    path.write_bytes(data[:start] + data[start:].replace(old, new))
-    return path
-
 
 def epoch_value(seconds):
     size = (seconds.bit_length() + 7) // 8

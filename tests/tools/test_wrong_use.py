@@ -1,4 +1,4 @@
-"""What weir-geo says of wrong use and of files that are no country databases."""
+"""What weir-geo says of wrong use, and of files that are no databases or have no countries."""
 
 import os
 import pathlib
@@ -10,6 +10,7 @@ import pytest
 from conftest import DEADLINE
 
 COMMANDS = ["lookup", "verify", "info"]
+WAYS = [["lookup"], ["lookup", "--field", "asn"], ["verify"], ["info"]]  # to open a file
 WHOLE_VERSION = re.search(
     r"^project\(weir VERSION (\S+)",
     (pathlib.Path(__file__).parents[2] / "CMakeLists.txt").read_text(), re.M)[1]
@@ -30,6 +31,17 @@ WHOLE_VERSION = re.search(
     (["info", "--db", "@db@", "verify"], 'unexpected "verify": expected an option of info'),
     (["info", "--db", "@db@", "--country", "a..b"], '"a..b" is no path to a field: expected'),
     (["info", "--db", "@db@", "--country", ""], '"" is no path to a field: expected'),
+    (["lookup", "--db", "@db@", "--field", "a..b"], '"a..b" is no path to a field: expected'),
+    (["lookup", "--db", "@db@", "--field", "a", "--field", ".b"],
+     '".b" is no path to a field: expected'),
+    (["lookup", "--db", "@db@", "--field", ""], '"" is no path to a field: expected'),
+    (["lookup", "--db", "@db@", "--field", "a.b", "--field", "a.b"],
+     '"a.b" is given twice: expected each field once'),
+    (["lookup", "--db", "@db@", "--field"], "--field: 1 required PATH.TO.FIELD missing"),
+    (["lookup", "--db", "@db@", "--field", "a", "--country", "b"],
+     "--country excludes --field"),
+    (["info", "--db", "@db@", "--field", "a"],
+     'unexpected "--field": expected an option of info'),
 ])
 def test_wrong_use_is_named_with_what_was_expected(weir_geo, fixture_dir, arguments, said):
     database = fixture_dir / "maxmind.mmdb"
@@ -58,11 +70,11 @@ def test_the_version_is_the_projects(weir_geo):
     assert (done.code, done.out) == (0, f"weir-geo {WHOLE_VERSION}\n")
 
 
-# ---- No country database: 3 ----
+# ---- No database, or none of countries: 3 ----
 
 def refused(weir_geo, path, *said):
-    for command in COMMANDS:
-        done = weir_geo(command, "--db", path)
+    for command in WAYS:
+        done = weir_geo(*command, "--db", path)
         assert (done.code, done.out) == (3, ""), (command, done.err)
         assert done.err.startswith(f'weir-geo: "{path}" ')
         assert done.err.count("\n") == 1
@@ -111,13 +123,29 @@ def test_a_file_that_lacks_its_middle_is_refused_or_answers(weir_geo, fixture_di
     path = tmp_path / "hole.mmdb"
     for size in range(0, len(whole), len(whole) // 20):
         path.write_bytes(whole[:size] + whole[size + 200:])
-        for command in COMMANDS:
-            done = weir_geo(command, "--db", path)
+        for command in WAYS:
+            done = weir_geo(*command, "--db", path)
             assert done.code in (0, 3), (size, command, done.err)
 
 
-def test_a_database_without_countries(weir_geo, fixture_dir):
-    refused(weir_geo, fixture_dir / "no-country.mmdb", "has no country field")
+@pytest.mark.parametrize("command", ["lookup", "verify"])
+def test_a_database_without_countries_where_they_are_asked_for(weir_geo, fixture_dir, command):
+    path = fixture_dir / "no-country.mmdb"
+    done = weir_geo(command, "--db", path)
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith(f'weir-geo: "{path}" has no country field')
+
+
+def test_a_broken_database_without_countries(weir_geo, fixture_dir, tmp_path):
+    data = bytearray((fixture_dir / "no-country.mmdb").read_bytes())
+    data[4:7] = b"\xff\xff\xff"  # the right half of all addresses
+    path = tmp_path / "broken.mmdb"
+    path.write_bytes(data)
+    for command in (["lookup", "--field", "asn"], ["info"]):
+        done = weir_geo(*command, "--db", path)
+        assert (done.code, done.out) == (3, "")
+        assert done.err == (f'weir-geo: "{path}" is a broken .mmdb file: a record of its tree '
+                            "points beyond its data\n")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

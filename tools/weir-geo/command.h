@@ -11,8 +11,9 @@ enum ExitCode : int {
   kSuccess = 0,
   kFoundWrong = 1,  // a disagreement; an address that is none
   kWrongUse = 2,
-  kNoDatabase =
-      3  // the file can't be read or is no country database; or the output can't be written
+  // The file can't be read, is broken, or lacks the countries that were asked for; or the output
+  // can't be written.
+  kNoDatabase = 3
 };
 
 struct Options {

@@ -62,13 +62,14 @@ struct Contents {
 };
 
 Contents contents(const CompiledFile& compiled) {
-  const MmdbTree& tree = compiled.file().mmdb().tree();
+  const MmdbTree& tree = compiled.mmdb().tree();
   Contents contents;
   for_each_network(tree, 1, [&](const MmdbNetwork& network) {
-    if (tree.is_nothing(network.record)) return;
+    if (!tree.is_value(network.record)) return;
     ++contents.networks;
+    if (!compiled.table()) return;
     const auto address = IpAddress::from_number(network.first, tree.address_bits());
-    const Country country = compiled.table().find_country(address);
+    const Country country = compiled.table()->find_country(address);
     if (find_country(country.code) != nullptr) contents.countries.insert(country.code);
   });
   return contents;
@@ -85,14 +86,16 @@ class Facts {
     lines_ += label + words + '\n';
   }
   void add(const std::string& name, const std::string& json) { add(name, json, json); }
-  void add(const std::string& name, const std::vector<FieldPath>& fields) {
+  // `otherwise` are the words for no field.
+  void add(const std::string& name, const std::vector<FieldPath>& fields,
+           const std::string& otherwise) {
     std::vector<std::string> elements;
     std::string words;
     for (const FieldPath& field : fields) {
       elements.push_back(json_string(field.text()));
       words += (words.empty() ? "" : ", ") + elements.back();
     }
-    add(name, json_array(elements), words.empty() ? "built in" : words);
+    add(name, json_array(elements), words.empty() ? otherwise : words);
   }
 
   std::string json() const { return object_.text() + '\n'; }
@@ -105,14 +108,27 @@ class Facts {
   std::string lines_;
 };
 
+void add_fields(const std::optional<CountrySchema>& schema, Facts* facts) {
+  using Fields = std::vector<FieldPath>;
+  const std::string otherwise = schema ? "built in" : "none";
+  facts->add("country_fields", schema ? schema->country_fields() : Fields(), otherwise);
+  facts->add("continent_fields", schema ? schema->continent_fields() : Fields(), otherwise);
+  facts->add("eu_fields", schema ? schema->membership_fields() : Fields(), otherwise);
+}
+
+void add_table(const CompiledFile& compiled, Facts* facts) {
+  std::array<char, 32> milliseconds;
+  std::snprintf(milliseconds.data(), milliseconds.size(), "%.1f", compiled.compile_time().count());
+  const bool is_there = compiled.table().has_value();
+  facts->add("table_bytes", is_there ? std::to_string(compiled.table()->size()) : "null");
+  facts->add("compile_ms", is_there ? milliseconds.data() : "null");
+}
+
 Facts facts_of(const CompiledFile& compiled, const std::string& path) {
-  const MmdbFile& file = compiled.file().mmdb();
-  const CountrySchema& schema = compiled.file().schema();
+  const MmdbFile& file = compiled.mmdb();
   const MMDB_metadata_s& metadata = file.metadata();
   const std::optional<BuildTime> built = build_time(metadata.build_epoch);
   const Contents found = contents(compiled);
-  std::array<char, 32> milliseconds;
-  std::snprintf(milliseconds.data(), milliseconds.size(), "%.1f", compiled.compile_time().count());
 
   Facts facts;
   facts.add("file", json_string(path));
@@ -124,14 +140,11 @@ Facts facts_of(const CompiledFile& compiled, const std::string& path) {
   facts.add("ip_version", std::to_string(metadata.ip_version));
   facts.add("record_size", std::to_string(metadata.record_size));
   facts.add("node_count", std::to_string(metadata.node_count));
-  facts.add("country_fields", schema.country_fields());
-  facts.add("continent_fields", schema.continent_fields());
-  facts.add("eu_fields", schema.membership_fields());
+  add_fields(compiled.schema(), &facts);
   facts.add("networks", std::to_string(found.networks));
   facts.add("countries", std::to_string(found.countries.size()));
   facts.add("file_bytes", std::to_string(file.bytes().size()));
-  facts.add("table_bytes", std::to_string(compiled.table().size()));
-  facts.add("compile_ms", milliseconds.data());
+  add_table(compiled, &facts);
   return facts;
 }
 
@@ -139,7 +152,7 @@ Facts facts_of(const CompiledFile& compiled, const std::string& path) {
 
 ExitCode info(const Options& options) {
   CompiledFile compiled;
-  if (!compiled.open(options)) return kNoDatabase;
+  if (!compiled.open_any(options)) return kNoDatabase;
   const Facts facts = facts_of(compiled, options.path);
   std::cout << (options.json ? facts.json() : facts.words());
   return kSuccess;

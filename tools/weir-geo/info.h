@@ -1,4 +1,4 @@
-// weir-geo info: what a country database is, and what it compiles to.
+// weir-geo info: what a database is, and what its countries compile to.
 
 #pragma once
 

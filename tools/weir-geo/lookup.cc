@@ -36,7 +36,8 @@ std::optional<IpAddress> parse(const std::string& text) {
 
 class Answers {
  public:
-  Answers(const weir_geo_t* database, bool json) : database_(database), json_(json) {}
+  Answers(const weir_geo_t* database, const Fields& fields, bool json)
+      : database_(database), fields_(fields), json_(json) {}
 
   bool all_were_addresses() const { return all_were_addresses_; }
 
@@ -50,15 +51,20 @@ class Answers {
           << " is no address: expected one of IPv4 or IPv6, such as 192.0.2.1 or 2001:db8::1\n";
       return;
     }
-    Country country;
-    weir_geo_country(database_, nullptr, address->bytes.data(), address->length, &country);
     if (json_) {
       JsonObject object;
       object.add_string("address", text);
-      add_country(country, &object);
+      if (fields_.is_empty()) {
+        add_country(country_of(*address), &object);
+      } else {
+        object.add("fields", fields_.object(database_, *address).text());
+      }
       std::cout << object.text() << '\n';
     } else {
-      std::cout << text << '\t' << country_columns(country, '\t') << '\n';
+      std::cout << text << '\t'
+                << (fields_.is_empty() ? country_columns(country_of(*address), '\t')
+                                       : fields_.columns(database_, *address, '\t'))
+                << '\n';
     }
   }
 
@@ -72,22 +78,34 @@ class Answers {
   }
 
  private:
+  Country country_of(const IpAddress& address) const {
+    Country country;
+    weir_geo_country(database_, nullptr, address.bytes.data(), address.length, &country);
+    return country;
+  }
+
   const weir_geo_t* database_;
+  const Fields& fields_;
   bool json_;
   bool all_were_addresses_ = true;
 };
 
 }  // namespace
 
-ExitCode lookup(const Options& options, const std::vector<std::string>& addresses) {
+ExitCode lookup(const Options& options, const Fields& fields,
+                const std::vector<std::string>& addresses) {
   weir_geo_t* opened = nullptr;
   weir_error_t error{};
-  if (weir_geo_open(options.path.c_str(), options.field_or_null(), &opened, &error) != WEIR_OK) {
+  const char* const path = options.path.c_str();
+  const weir_status_t status = fields.is_empty()
+                                   ? weir_geo_open(path, options.field_or_null(), &opened, &error)
+                                   : weir_geo_open_fields(path, &opened, &error);
+  if (status != WEIR_OK) {
     std::cerr << "weir-geo: " << error.text << '\n';
     return kNoDatabase;
   }
   const Database database(opened, weir_geo_close);
-  Answers answers(database.get(), options.json);
+  Answers answers(database.get(), fields, options.json);
   for (const std::string& address : addresses) {
     if (address == "-") {
       answers.answer_lines();

@@ -1,4 +1,4 @@
-// weir-geo lookup: the countries of addresses, as the nginx module finds them.
+// weir-geo lookup: the countries of addresses, or other fields, as the nginx module finds them.
 
 #pragma once
 
@@ -6,10 +6,12 @@
 #include <vector>
 
 #include "command.h"
+#include "fields.h"
 
 namespace weir::tool {
 
-// "-" among the addresses stands for the lines of standard input.
-ExitCode lookup(const Options& options, const std::vector<std::string>& addresses);
+// Without fields, countries. "-" among the addresses stands for the lines of standard input.
+ExitCode lookup(const Options& options, const Fields& fields,
+                const std::vector<std::string>& addresses);
 
 }  // namespace weir::tool

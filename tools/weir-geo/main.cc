@@ -1,4 +1,4 @@
-// weir-geo: what weir makes of a country database, on the command line.
+// weir-geo: what weir makes of a database, on the command line.
 
 #include <CLI/CLI.hpp>
 #include <exception>
@@ -9,6 +9,7 @@
 
 #include "command.h"
 #include "error.h"
+#include "fields.h"
 #include "geo/field_path.h"
 #include "info.h"
 #include "lookup.h"
@@ -23,7 +24,8 @@ constexpr const char* kExitCodes =
     "  0  all right\n"
     "  1  lookup: some input was no address; verify: there are disagreements\n"
     "  2  wrong use\n"
-    "  3  the file can't be read or is no country database, or the output can't be written\n";
+    "  3  the file can't be read, is broken, or lacks the countries that were asked for; or the\n"
+    "     output can't be written\n";
 
 std::string problem_of_field(const std::string& text) {
   FieldPath path;
@@ -38,15 +40,22 @@ class CommandLine {
     app_.require_subcommand(1);
     app_.footer(kExitCodes);  // inherited by the commands
 
-    CLI::App* const look_up = add("lookup", "Print the countries of addresses",
-                                  [this] { return lookup(options_, addresses_); });
+    CLI::App* const look_up = add("lookup", "Print the countries of addresses, or other fields",
+                                  [this] { return lookup(options_, fields_, addresses_); });
+    look_up
+        ->add_option_function<std::vector<std::string>>(
+            "--field", [this](const auto& paths) { add_fields(paths); },
+            "A field to print in place of the country, of any database; may be given several times")
+        ->type_name("PATH.TO.FIELD")
+        ->allow_extra_args(false)  // what follows its path are addresses
+        ->excludes("--country");
     look_up
         ->add_option("ADDRESS", addresses_,
                      "IPv4 or IPv6; \"-\", or none: one a line from standard input")
         ->type_name("");
     add("verify", "Compare the compiled table with libmaxminddb, over all networks of the file",
         [this] { return verify(options_); });
-    add("info", "Describe the file and the table that it compiles to",
+    add("info", "Describe the file, and the table that it compiles to if it has countries",
         [this] { return info(options_); });
   }
 
@@ -66,7 +75,7 @@ class CommandLine {
   CLI::App* add(const std::string& name, const std::string& what,
                 const std::function<ExitCode()>& run) {
     CLI::App* const command = app_.add_subcommand(name, what);
-    command->add_option("--db", options_.path, "The country database, an .mmdb file")
+    command->add_option("--db", options_.path, "The database, an .mmdb file")
         ->required()
         ->type_name("FILE");
     command
@@ -77,6 +86,13 @@ class CommandLine {
     command->add_flag("--json", options_.json, "Print JSON, an object a line");
     command->callback([this, run] { run_ = run; });
     return command;
+  }
+
+  void add_fields(const std::vector<std::string>& paths) {
+    for (const std::string& path : paths) {
+      weir_error_t error{};
+      if (fields_.add(path, &error) != WEIR_OK) throw CLI::ValidationError("--field", error.text);
+    }
   }
 
   // CLI11's own texts do not name the word that it did not expect.
@@ -98,10 +114,10 @@ class CommandLine {
     return error.what();
   }
 
-  CLI::App app_{
-      "Looks up, verifies and describes country databases, through weir's compiled table.",
-      "weir-geo"};
+  CLI::App app_{"Looks addresses up in databases as weir does, verifies and describes them.",
+                "weir-geo"};
   Options options_;
+  Fields fields_;
   std::vector<std::string> addresses_;
   std::function<ExitCode()> run_;
 };

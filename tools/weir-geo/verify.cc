@@ -73,10 +73,9 @@ ExitCode report(const CountryVerification& result, bool json, std::ostream& out)
 
 ExitCode verify(const Options& options) {
   CompiledFile compiled;
-  if (!compiled.open(options)) return kNoDatabase;
-  const CountryFile& file = compiled.file();
-  return report(verify_countries(file.mmdb(), file.schema(), compiled.table()), options.json,
-                std::cout);
+  if (!compiled.open_countries(options)) return kNoDatabase;
+  return report(verify_countries(compiled.mmdb(), *compiled.schema(), *compiled.table()),
+                options.json, std::cout);
 }
 
 }  // namespace weir::tool

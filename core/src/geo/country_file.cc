@@ -24,18 +24,23 @@ std::optional<CountrySchema> detect(const MmdbFile& file, const char* path, weir
 }
 
 std::optional<CountrySchema> use_field(const MmdbFile& file, const char* path,
-                                       const FieldPath& field, const char* text,
-                                       weir_error_t* error) {
+                                       const FieldPath& field, weir_error_t* error) {
   const std::vector<std::uint32_t> records = file.first_records(kProbedRecords);
   CountrySchema schema(field);
   if (schema.fits_any(file.records(), records)) return schema;
-  set_error(
-      error, "%s has no country field %s: no code of two letters in the %zu records looked at",
-      QuotedWord(path, QuotedWord::kLongest).c_str(), QuotedWord(text).c_str(), records.size());
+  set_error(error,
+            "%s has no country field %s: no code of two letters in the %zu records looked at",
+            QuotedWord(path, QuotedWord::kLongest).c_str(), QuotedWord(field.text()).c_str(),
+            records.size());
   return std::nullopt;
 }
 
 }  // namespace
+
+std::optional<CountrySchema> find_country_schema(const MmdbFile& file, const char* path,
+                                                 const FieldPath* field, weir_error_t* error) {
+  return field == nullptr ? detect(file, path, error) : use_field(file, path, *field, error);
+}
 
 weir_status_t CountryFile::open(const char* path, const char* field, weir_error_t* error) {
   FieldPath field_path;
@@ -45,8 +50,7 @@ weir_status_t CountryFile::open(const char* path, const char* field, weir_error_
   }
   const weir_status_t status = mmdb_.open(path, error);
   if (status != WEIR_OK) return status;
-  schema_ = field == nullptr ? detect(mmdb_, path, error)
-                             : use_field(mmdb_, path, field_path, field, error);
+  schema_ = find_country_schema(mmdb_, path, field == nullptr ? nullptr : &field_path, error);
   return schema_ ? WEIR_OK : WEIR_INVALID;
 }
 

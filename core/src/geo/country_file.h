@@ -7,10 +7,17 @@
 #include <optional>
 
 #include "geo/country_schema.h"
+#include "geo/field_path.h"
 #include "geo/mmdb_file.h"
 #include "weir/weir.h"
 
 namespace weir {
+
+// Where the records of a file have the country: the field that an operator named, or, if that is
+// NULL, what is found out by looking at them. Nothing, and an error that quotes `path`, if they
+// have no country there.
+std::optional<CountrySchema> find_country_schema(const MmdbFile& file, const char* path,
+                                                 const FieldPath* field, weir_error_t* error);
 
 class CountryFile {
  public:
