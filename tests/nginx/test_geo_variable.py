@@ -6,7 +6,6 @@ file. Texts are read in bodies, where not a byte of them is lost.
 """
 
 import mmap
-import os
 import re
 import shutil
 
@@ -15,6 +14,7 @@ import pytest
 import addresses as a
 import upstreams
 from client import Connection, encode, get, read_response
+from databases import built, replace
 from server import wait_for
 
 HERE = "81.169.145.9"  # where the fixture has a record with every type
@@ -343,15 +343,15 @@ def test_a_field_is_looked_up_when_it_is_first_used_and_once(serve, fixture_dir)
             f" proxy_pass http://127.0.0.1:{port}; }}"
             f" location /later {{ proxy_pass http://127.0.0.1:{port}; }}"
             " location /now { return 200 $city; }",
-            parameters="reload=100ms accept=older")
+            parameters="reload=100ms")
         clients = {path: Connection(nginx.port) for path in ("/used", "/later")}
         for path, client in clients.items():
             client.send(encode(path, HERE))
         wait_for(lambda: len(asked) == 2, "requests at the upstream")
 
         data = (fixture_dir / "fields.mmdb").read_bytes()
-        (nginx.dir / "new").write_bytes(data.replace(b"\x46Berlin", b"\x46Bremen"))
-        os.replace(nginx.dir / "new", nginx.dir / "fields.mmdb")
+        replace(nginx.dir / "fields.mmdb",
+                built(data.replace(b"\x46Berlin", b"\x46Bremen"), 1_700_000_001))
         nginx.wait_errors(r"fields\.mmdb\" updated")
         assert get(nginx.port, "/now", HERE).text == "Bremen"
         free.append(True)

@@ -32,8 +32,12 @@ inline std::string mmdb_uint32(std::uint32_t value) {
           static_cast<char>(value >> 8), static_cast<char>(value)};
 }
 inline std::string mmdb_uint64(std::uint32_t value) {  // written in four bytes
-  return {'\x04', '\x02', static_cast<char>(value >> 24), static_cast<char>(value >> 16),
-          static_cast<char>(value >> 8), static_cast<char>(value)};
+  return {'\x04',
+          '\x02',
+          static_cast<char>(value >> 24),
+          static_cast<char>(value >> 16),
+          static_cast<char>(value >> 8),
+          static_cast<char>(value)};
 }
 inline std::string repeat(const std::string& part, std::size_t times) {
   std::string result;
@@ -83,11 +87,11 @@ struct MmdbFileBytes {
            mmdb_map(more_metadata.empty() ? 9 : 10) + more_metadata +
            mmdb_string("binary_format_major_version") + mmdb_uint16(2) +
            mmdb_string("binary_format_minor_version") + mmdb_uint16(0) +
-           mmdb_string("build_epoch") + mmdb_uint64(build_epoch) +
-           mmdb_string("database_type") + mmdb_string(type) + mmdb_string("description") +
-           description + mmdb_string("ip_version") + mmdb_uint16(ip_version) +
-           mmdb_string("languages") + languages + mmdb_string("node_count") +
-           mmdb_uint32(node_count) + mmdb_string("record_size") + mmdb_uint16(record_bits);
+           mmdb_string("build_epoch") + mmdb_uint64(build_epoch) + mmdb_string("database_type") +
+           mmdb_string(type) + mmdb_string("description") + description +
+           mmdb_string("ip_version") + mmdb_uint16(ip_version) + mmdb_string("languages") +
+           languages + mmdb_string("node_count") + mmdb_uint32(node_count) +
+           mmdb_string("record_size") + mmdb_uint16(record_bits);
   }
 };
 

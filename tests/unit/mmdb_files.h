@@ -81,8 +81,7 @@ inline std::string text(const Country& country) {
   return std::string(country.code) + " " + country.continent + " " + (country.in_eu ? "1" : "0");
 }
 
-inline std::string look_up(const std::unique_ptr<Database>& database,
-                           const std::string& client) {
+inline std::string look_up(const std::unique_ptr<Database>& database, const std::string& client) {
   return database == nullptr ? "no database" : text(country_of(database.get(), address(client)));
 }
 
