@@ -439,9 +439,16 @@ void ngx_http_weir_start_housekeeping(ngx_cycle_t *cycle,
     ngx_http_weir_main_conf_t *wmcf);
 uint64_t ngx_http_weir_seconds(void);
 
-/* ngx_http_weir_database.c */
+/* ngx_http_weir_database_conf.c */
 
 char *ngx_http_weir_geo_db(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* ngx_http_weir_database.c */
+
+ngx_http_weir_database_t *ngx_http_weir_new_database(ngx_conf_t *cf,
+    ngx_str_t *file, weir_geo_kind_t kind);
+ngx_int_t ngx_http_weir_open(ngx_conf_t *cf,
+    ngx_http_weir_database_t *database, weir_error_t *error);
 ngx_int_t ngx_http_weir_open_fields(ngx_conf_t *cf,
     ngx_http_weir_main_conf_t *wmcf);
 void ngx_http_weir_check_readable(ngx_cycle_t *cycle,

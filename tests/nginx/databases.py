@@ -1,5 +1,11 @@
 """The bytes of databases, changed for a test."""
 
+import ipaddress
+
+import maxminddb
+
+import addresses as a
+
 MARKER = b"\xab\xcd\xefMaxMind.com"
 
 
@@ -21,6 +27,26 @@ def moved(data, new, old=b"KR"):
     """A database in which a country has another code."""
     assert b"\x42" + old in data
     return data.replace(b"\x42" + old, b"\x42" + new)
+
+
+def rerouted(path, source=a.KR, target=a.JP):
+    """A database whose tree gives the networks of one country to another's:
+    with changes all over it. Of IPv6, with records of 24 bits."""
+    data = path.read_bytes()
+    with maxminddb.open_database(path) as reader:
+        end = 6 * reader.metadata().node_count
+        assert reader.metadata().record_size == 24
+
+    def record(address):
+        bits, node = f"{int(ipaddress.ip_address(address)):0128b}", 0
+        while 6 * node < end:
+            where = 6 * node + 3 * int(bits[0])
+            node, bits = int.from_bytes(data[where:where + 3], "big"), bits[1:]
+        return data[where:where + 3]
+
+    old, new = record(source), record(target)
+    tree = (data[where:where + 3] for where in range(0, end, 3))
+    return b"".join(new if one == old else one for one in tree) + data[end:]
 
 
 def padded(data, size):
