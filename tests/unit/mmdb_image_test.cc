@@ -209,7 +209,8 @@ TEST(MmdbImage, NonsenseIsReadWithinBounds) {
   for (int round = 0; round < 300; ++round) {
     for (std::size_t i = sizeof(MmdbImageHeader); i < image.size() * 8; ++i) {
       state = state * 6364136223846793005u + 1442695040888963407u;
-      bytes[i] = static_cast<std::uint8_t>(state >> 60 ? state >> 56 : round);
+      bytes[i] =
+          static_cast<std::uint8_t>(state >> 60 != 0 ? state >> 56 : static_cast<unsigned>(round));
     }
     char text[64];
     for (const char* client : {"81.169.145.9", "2a01:238::9", "255.255.255.255"}) {
