@@ -263,7 +263,9 @@ longer_steps() {
     step long-properties long_properties || true
     step long-model long_model || true
     step mutants tests/model/check-mutants || true
-    WEIR_FORGED_REQUESTS=10000 build_and_test clang
+    # A real nginx meets the tests three times already: here, from source, and on Debian 13.
+    build_and_test clang \
+        -R '^(abi|concurrency|consumer|country_table|kill|layering|model|property|tools|unit)'
     build_and_test asan
     build_and_test tsan -R '^concurrency\.'
     step fuzz fuzz || true

@@ -9,7 +9,7 @@ weir sets no header, such requests arrive with all that was forged.
 
 WEIR_SEED chooses the requests; a failure prints it. WEIR_FORGED_REQUESTS makes
 them more, or fewer: ./test.sh --all sends a tenth to the same nginx and module
-that other compilers have built.
+when it has built both from source.
 """
 
 import collections
