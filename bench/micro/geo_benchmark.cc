@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <sys/mman.h>
 
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -53,31 +54,32 @@ void collect(const MmdbTree& tree, std::uint32_t record, Wide first, unsigned de
   collect(tree, one, first | Wide{1} << (tree.address_bits() - depth - 1), depth + 1, networks);
 }
 
-struct Address {
-  std::uint8_t bytes[16];
-};
+// As long as its family's are, so that no more memory is read than there is to know.
+template <size_t kLength>
+using Address = std::array<std::uint8_t, kLength>;
 
 // Of a family, with a country.
-std::vector<Address> addresses(const MmdbFile& file, const weir_geo_t* geo, size_t length) {
+template <size_t kLength>
+std::vector<Address<kLength>> addresses(const MmdbFile& file, const weir_geo_t* geo) {
   std::vector<Network> all, networks;
   collect(file.tree(), 0, 0, 0, &all);
   for (const Network& network : all) {
     const bool is_ipv4 = network.first >> 32 == 0 && network.prefix >= 96;
     const bool is_unicast = network.first >> 125 == 1 && network.first >> 112 != 0x2002;
-    if (length == 4 ? is_ipv4 : is_unicast) networks.push_back(network);
+    if (kLength == 4 ? is_ipv4 : is_unicast) networks.push_back(network);
   }
   must(!networks.empty(), "the database has no networks of a family");
   std::mt19937_64 random(1);
-  std::vector<Address> drawn;
+  std::vector<Address<kLength>> drawn;
   while (drawn.size() < kAddresses) {
     const Network& network = networks[random() % networks.size()];
     const Wide tail = network.prefix == 128 ? 0 : ~Wide{0} >> network.prefix;
     const Wide number = network.first | ((Wide{random()} << 64 | random()) & tail);
-    Address address{};
-    for (size_t i = 0; i < length; ++i)
-      address.bytes[i] = static_cast<std::uint8_t>(number >> 8 * (length - 1 - i));
+    Address<kLength> address{};
+    for (size_t i = 0; i < kLength; ++i)
+      address[i] = static_cast<std::uint8_t>(number >> 8 * (kLength - 1 - i));
     weir_country_t country;
-    weir_geo_country(geo, nullptr, address.bytes, length, &country);
+    weir_geo_country(geo, nullptr, address.data(), kLength, &country);
     if (country.code[0] != 'X' && country.code[0] != 'Z') drawn.push_back(address);
   }
   return drawn;
@@ -108,13 +110,14 @@ struct Contestants {
     geo = publish();
     must(MMDB_open(database(), MMDB_MODE_MMAP, &mmdb) == MMDB_SUCCESS, "MMDB_open");
     must(file.tree().address_bits() == 128, "expected a database of both families");
-    ipv4 = addresses(file, geo, 4);
-    ipv6 = addresses(file, geo, 16);
+    ipv4 = addresses<4>(file, geo);
+    ipv6 = addresses<16>(file, geo);
   }
 
   weir_geo_t* geo = nullptr;
   MMDB_s mmdb{};
-  std::vector<Address> ipv4, ipv6;
+  std::vector<Address<4>> ipv4;
+  std::vector<Address<16>> ipv6;
 };
 
 Contestants& contestants() {
@@ -122,45 +125,48 @@ Contestants& contestants() {
   return *made;
 }
 
-const std::vector<Address>& of_family(size_t length) {
-  return length == 4 ? contestants().ipv4 : contestants().ipv6;
+template <size_t kLength>
+const std::vector<Address<kLength>>& of_family() {
+  if constexpr (kLength == 4)
+    return contestants().ipv4;
+  else
+    return contestants().ipv6;
 }
 
 template <size_t kLength>
 void by_weir(benchmark::State& state) {
-  const std::vector<Address>& drawn = of_family(kLength);
+  const std::vector<Address<kLength>>& drawn = of_family<kLength>();
   size_t i = 0;
   for (auto _ : state) {
     weir_country_t country;
-    weir_geo_country(contestants().geo, nullptr, drawn[i++ % kAddresses].bytes, kLength, &country);
+    weir_geo_country(contestants().geo, nullptr, drawn[i++ % kAddresses].data(), kLength, &country);
     benchmark::DoNotOptimize(country);
   }
 }
 
-sockaddr_storage socket_address(const Address& address, size_t length) {
-  sockaddr_storage storage{};
-  if (length == 4) {
-    auto& ipv4 = reinterpret_cast<sockaddr_in&>(storage);
-    ipv4.sin_family = AF_INET;
-    std::memcpy(&ipv4.sin_addr, address.bytes, 4);
-  } else {
-    auto& ipv6 = reinterpret_cast<sockaddr_in6&>(storage);
-    ipv6.sin6_family = AF_INET6;
-    std::memcpy(&ipv6.sin6_addr, address.bytes, 16);
-  }
-  return storage;
+sockaddr_in socket_address(const Address<4>& address) {
+  sockaddr_in ipv4{};
+  ipv4.sin_family = AF_INET;
+  std::memcpy(&ipv4.sin_addr, address.data(), 4);
+  return ipv4;
+}
+
+sockaddr_in6 socket_address(const Address<16>& address) {
+  sockaddr_in6 ipv6{};
+  ipv6.sin6_family = AF_INET6;
+  std::memcpy(&ipv6.sin6_addr, address.data(), 16);
+  return ipv6;
 }
 
 template <size_t kLength>
 void by_libmaxminddb(benchmark::State& state) {
-  std::vector<sockaddr_storage> drawn;
-  for (const Address& address : of_family(kLength))
-    drawn.push_back(socket_address(address, kLength));
+  const std::vector<Address<kLength>>& drawn = of_family<kLength>();
   size_t i = 0;
   for (auto _ : state) {
     int status = MMDB_SUCCESS;
+    const auto address = socket_address(drawn[i++ % kAddresses]);
     MMDB_lookup_result_s found = MMDB_lookup_sockaddr(
-        &contestants().mmdb, reinterpret_cast<const sockaddr*>(&drawn[i++ % kAddresses]), &status);
+        &contestants().mmdb, reinterpret_cast<const sockaddr*>(&address), &status);
     MMDB_entry_data_s code;
     must(MMDB_get_value(&found.entry, &code, "country", "iso_code", nullptr) == MMDB_SUCCESS,
          "the record has no country.iso_code");
