@@ -348,9 +348,9 @@ def test_cities_and_networks_are_known(serve, example):
         assert [line for line in lines if re.match("x.(city|asn)", line, re.I)] == \
             [f"X-City: {city}", f"X-ASN: {asn}"]
     wait_for(lambda: len(nginx.lines("places.log")) == 3, "the log")
-    assert nginx.lines("places.log") == [
+    assert sorted(nginx.lines("places.log")) == sorted([
         f'{a.DE} DE "Berlin" AS64500 "Example \\x22Hosting\\x22 GmbH" 200',
-        f'{a.KR} KR "Seoul" AS64510 "-" 200', f'{a.US} US "-" AS0 "-" 200']
+        f'{a.KR} KR "Seoul" AS64510 "-" 200', f'{a.US} US "-" AS0 "-" 200'])
     assert passed(nginx, "/", a.DE, 30) == 4
     assert waits_for(get(nginx.port, "/", a.DE), 1, 1)
     for address in (a.KR, a.US):
