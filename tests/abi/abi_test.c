@@ -171,7 +171,7 @@ test_geo_fields(void)
 static void
 test_geo_share(void)
 {
-    void *memory;
+    void *memory = NULL;
     size_t size;
     uint8_t address[4] = { 81, 169, 145, 9 }, private_address[4] = { 10, 0, 0, 1 };
     weir_geo_t *geo, *handle;
@@ -181,8 +181,7 @@ test_geo_share(void)
 
     CHECK(weir_geo_open(WEIR_FIXTURE_DIR "/maxmind.mmdb", NULL, &geo, &error) == WEIR_OK);
     size = weir_geo_share_size(geo);
-    memory = aligned_alloc(4096, size);
-    CHECK(memory != NULL);
+    CHECK(posix_memalign(&memory, 4096, size) == 0);
     memset(memory, 0, size);
     weir_geo_share_format(memory, size);
     CHECK(weir_geo_share_attach(memory, size, WEIR_GEO_COUNTRIES, &handle, &error) == WEIR_OK);
