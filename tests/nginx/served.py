@@ -30,11 +30,9 @@ EPOCH = int(time.time()) - 86400  # yesterday: newer than the originals
 class Served:
     """An nginx whose database is a file of its own, and the load on it."""
 
-    def __init__(self, nginx, data, parameters="", http="", reuseport=True,
-                 expect="KR"):
+    def __init__(self, nginx, data, parameters="", http="", expect="KR"):
         self.nginx = nginx
         self.path = nginx.dir / "country.mmdb"
-        self.original = data
         self.put(data)
         nginx.configure(
             f"weir_geo_db @dir@/country.mmdb reload={INTERVAL} {parameters};" + http,
